@@ -1,0 +1,162 @@
+"""``AsyncDatabaseManager`` and the async ``Base``: the asynchronous twins of ``manager`` and ``models``."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase
+
+from sqlhelpers.database import single_revision
+from sqlhelpers.dialects import empty_database, is_absent
+from sqlhelpers.engines import make_async_engine
+from sqlhelpers.manager import BaseManager
+from sqlhelpers.models import NAMING_CONVENTION
+from sqlhelpers.report import DatabaseStatus, SyncResult
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+    from typing import Self
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from sqlhelpers.migrations import Progress
+    from sqlhelpers.report import DatabaseReport
+
+__all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
+
+R = TypeVar("R")
+
+
+class Base(AsyncAttrs, DeclarativeBase):
+    """A declarative base with ``awaitable_attrs``, whose constraints have predictable names."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class AsyncDatabaseManager(BaseManager):
+    """The engine, the sessions and the migrations of one database, asynchronously.
+
+    Arguments and methods are those of ``DatabaseManager``. The same URL serves both: the driver is
+    chosen by each.
+    """
+
+    _default_base = Base
+
+    @cached_property
+    def engine(self) -> AsyncEngine:
+        """The SQLAlchemy engine."""
+        return make_async_engine(self.database.bind, self.database.settings, self.database.hooks)
+
+    @cached_property
+    def Session(self) -> async_sessionmaker[AsyncSession]:  # noqa: N802  # the ancestor's and SQLAlchemy's name
+        """The session factory; attributes stay loaded after a commit, where loading them would need an await."""
+        return async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Open a session: commit when the block succeeds, roll back when it raises, close in any case."""
+        async with self.Session.begin() as session:
+            yield session
+
+    async def _read(self, session: AsyncSession | None, work: Callable[..., R], *arguments: Any) -> R:
+        if session is not None:
+            return await (await session.connection()).run_sync(work, *arguments)
+        if is_absent(self.database.url):  # connecting would make the file
+            with empty_database() as connection:
+                return work(connection, *arguments)
+        return await self._change(work, *arguments)
+
+    async def _change(self, work: Callable[..., R], *arguments: Any) -> R:
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(work, *arguments)
+
+    async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
+        """Return the revision that the database is at; None if none is recorded.
+
+        Args:
+            session: the session to ask with; None to connect for it.
+            app: the app to ask about; may be left out where there is only one.
+        """
+        return single_revision(await self.get_current_revisions(session, app))
+
+    async def get_current_revisions(
+        self,
+        session: AsyncSession | None = None,
+        app: str | None = None,
+    ) -> tuple[str, ...]:
+        """Return all the revisions that the database is at; empty if none is recorded."""
+        return await self._read(session, self.database.current, app)
+
+    async def get_status(self, session: AsyncSession | None = None) -> DatabaseStatus:
+        """Return the state of the database beside what the installed code expects."""
+        return (await self.get_report(session)).status
+
+    async def get_report(self, session: AsyncSession | None = None) -> DatabaseReport:
+        """Return the state of every app in the database."""
+        return await self._read(session, self.database.read)
+
+    async def sync(self) -> SyncResult:
+        """Bring the database to the state that the code expects: create, upgrade, or leave it.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        return (await self.sync_apps()).result
+
+    async def sync_apps(self, progress: Progress | None = None) -> DatabaseReport:
+        """As ``sync``, and return what was found and done for every app.
+
+        Args:
+            progress: called before each revision runs, with the app, the revision, its place and their number.
+        """
+        return await self._change(self.database.sync, progress)
+
+    async def create(self) -> None:
+        """Create the tables, and record the newest revision.
+
+        Raises:
+            StateRefused: there are tables already, and no revision says in which shape.
+        """
+        await self._change(self.database.create)
+
+    async def upgrade(self, target: str = "heads", app: str | None = None, progress: Progress | None = None) -> None:
+        """Run the revisions up to ``target``, for one app or for all.
+
+        Raises:
+            MigrationFailed: a revision raised.
+        """
+        await self._change(self.database.upgrade, target, app, progress)
+
+    async def adopt(self, app: str | None = None) -> tuple[str, ...]:
+        """Record the newest revision for tables that are there already, if they are as the models say.
+
+        Returns:
+            the differences, if there are any; nothing was then recorded.
+        """
+        return await self._change(self.database.adopt, app)
+
+    async def drop(self) -> None:
+        """Drop the tables of the apps and the record of their positions, and nothing else."""
+        await self._change(self.database.drop)
+
+    async def dispose(self) -> None:
+        """Close the pooled connections. The manager can be used again; it then connects anew."""
+        if "engine" in vars(self):
+            await self.engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.dispose()

@@ -1,0 +1,81 @@
+"""What a package registers: an ``App``, its models and its migrations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from sqlhelpers.exceptions import AppError, MigrationsNotFound
+
+#: How a database without any table of an app gets them: from the models, or by running every revision.
+Bootstrap = Literal["models", "migrations"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """Models and migrations that belong together, with a history of their own.
+
+    Arguments:
+        name: what the app is called in settings, output and the name of its version table.
+        package: the import package that the other arguments are relative to.
+        models: dotted name of the model module, or several; a package is walked recursively.
+            Default: ``PACKAGE.models``, or the module itself where PACKAGE is a single module. An empty tuple for an app that has migrations only.
+        migrations: the folder that holds ``versions/``: a path, absolute or below the package's folder.
+            None for an app without migrations: its tables are created where they are missing, and
+            never changed. Default: ``migrations``.
+        bind: the name of the database that the app's tables are in.
+        requires: names of apps that come before this one, beside those that its foreign keys point to.
+        version_table: where Alembic keeps the app's position. Default: ``alembic_version_NAME``.
+        version_table_schema: the schema of that table. Default: the connection's.
+        bootstrap: how an empty database gets the app's tables: created from the ``models`` and
+            stamped, or by running all ``migrations``.
+    """
+
+    name: str
+    package: str
+    models: str | tuple[str, ...] | None = None
+    migrations: str | Path | None = "migrations"
+    bind: str = "default"
+    requires: tuple[str, ...] = ()
+    version_table: str | None = None
+    version_table_schema: str | None = None
+    bootstrap: Bootstrap = "models"
+
+    def model_modules(self) -> tuple[str, ...]:
+        """Return the dotted names of the modules to import, as far as the convention finds them."""
+        if self.models is None:
+            conventional = f"{self.package}.models"
+            found = find_spec(self.package)
+            if found is not None and found.submodule_search_locations is None:
+                return (self.package,)
+            return (conventional,) if find_spec(conventional) else ()
+        return (self.models,) if isinstance(self.models, str) else self.models
+
+    def migrations_folder(self) -> Path | None:
+        """Return the migrations folder, or None for an app that says it has none.
+
+        Raises:
+            MigrationsNotFound: the folder is missing. A wheel that forgot it would otherwise create
+                tables that no revision will ever find.
+        """
+        if self.migrations is None:
+            return None
+        folder = self._folder() / self.migrations
+        if not folder.is_dir():
+            raise MigrationsNotFound(
+                f"app {self.name!r} has no migrations folder: {folder} is missing; if its wheel forgot "
+                f"the folder, include it; if there is none, say so with App(migrations=None) "
+                f"or `migrations = false` under [tool.sqlhelpers.apps.{self.name}]",
+            )
+        return folder
+
+    def _folder(self) -> Path:
+        spec = find_spec(self.package) if self.package else None
+        if spec is None:
+            if Path(self.migrations or "").is_absolute():
+                return Path()
+            raise AppError(f"app {self.name!r}: its package {self.package!r} is not installed")
+        places = list(spec.submodule_search_locations or ())
+        return Path(places[0]) if places else Path(spec.origin or ".").parent

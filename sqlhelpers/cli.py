@@ -1,0 +1,349 @@
+"""The command line: it reads options, calls functions of ``Runtime``, and prints what they return."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sqlhelpers.exceptions import SqlhelpersError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlhelpers.report import AppReport, DatabaseReport
+    from sqlhelpers.runtime import Runtime
+
+_MANY = 5  # revisions: from so many on, a bar on a terminal is worth having
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived: everything under way is rolled back on the way out."""
+
+
+class _Group(click.Group):
+    """A group that takes in the commands of plugins, and suggests the near name of a mistyped one."""
+
+    _asked_plugins = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._ask_plugins()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not self._asked_plugins:
+            self._ask_plugins()
+            return self.get_command(ctx, cmd_name)
+        return found
+
+    def resolve_command(
+        self,
+        ctx: click.Context,
+        args: list[str],
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = get_close_matches(args[0], self.commands, 1)
+            hint = f"did you mean {near[0]}?" if near else f"see {ctx.command_path} --help"
+            raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _ask_plugins(self) -> None:
+        from importlib.metadata import entry_points
+
+        type(self)._asked_plugins = True
+        if entry_points(group="sqlhelpers.plugins"):
+            from sqlhelpers.runtime import Runtime
+
+            Runtime().plugins.register_commands(self)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sqlhelpers")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(*, debug: bool) -> None:  # main() looks at it, which sees errors that come before
+    """Bring databases to the state that the installed code expects."""
+
+
+_databases = click.option(
+    "-d",
+    "--database",
+    "binds",
+    metavar="NAME",
+    multiple=True,
+    help="A configured database; can be repeated. Default: all of them.",
+    shell_complete=lambda _ctx, _param, start: [name for name in _configured() if name.startswith(start)],
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@cli.command("run-sync")
+@_databases
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@_as_json
+def run_sync(binds: Sequence[str], *, dry_run: bool, as_json: bool) -> None:
+    """Create or upgrade databases; run it as often as you like.
+
+    \b
+    Example: sqlhelpers run-sync -d default --dry-run
+    """
+    with _runtime() as runtime, _printed(as_json, _planned if dry_run else _done) as show, _Bar() as bar:
+        runtime.run_sync(binds, dry_run=dry_run, progress=bar.advance, done=show)
+
+
+@cli.command()
+@_databases
+@click.option("--check", is_flag=True, help="End with status 1 unless everything is up to date.")
+@_as_json
+def status(binds: Sequence[str], *, check: bool, as_json: bool) -> None:
+    """Show the state of databases, and change nothing.
+
+    \b
+    Example: sqlhelpers status --check
+    """
+    with _runtime() as runtime, _printed(as_json, _found) as show:
+        reports = runtime.status(binds, show)
+    if check and any(report.status.name != "UP_TO_DATE" for report in reports):
+        raise click.exceptions.Exit(1)
+
+
+@cli.command()
+@click.argument("app", required=False)
+@click.option("-d", "--database", "bind", metavar="NAME", default="default", show_default=True)
+def adopt(app: str | None, bind: str) -> None:
+    """Record the revision of tables that were made without it, if they are as the models say.
+
+    \b
+    Example: sqlhelpers adopt bookshop
+    """
+    from sqlhelpers.exceptions import Refused
+
+    with _runtime() as runtime:
+        differences = runtime.adopt(bind, app)
+    for difference in differences:
+        click.echo(difference)
+    if differences:
+        raise Refused("the tables are not as the models say, so nothing was recorded; change one or the other first")
+    click.echo(f"{bind}  {app or '-'}  adopted")
+
+
+@cli.command()
+@_as_json
+def plugins(*, as_json: bool) -> None:
+    """List apps, plugins and adapters: versions, hooks, and why something is not loaded."""
+    from sqlhelpers.exceptions import DiscoveryError
+    from sqlhelpers.plugin_manager import PluginManager
+    from sqlhelpers.settings import Settings
+
+    settings, manager, failure = Settings(), PluginManager(), None
+    try:
+        manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+    except DiscoveryError as error:
+        failure = error
+    if as_json:
+        click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
+    else:
+        _table(
+            [info.kind, info.name, info.distribution, info.value, info.state, ", ".join(info.hooks)]
+            for info in manager.found
+        )
+    if failure:
+        raise failure
+
+
+@cli.command()
+@_as_json
+def config(*, as_json: bool) -> None:
+    """Show every setting, its value, and where it came from."""
+    from sqlhelpers.settings import Settings
+
+    rows = list(Settings().origins())
+    if as_json:
+        click.echo(json.dumps([dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows], indent=2))
+    else:
+        _table([name, "=", value, f"({origin})"] for name, value, origin in rows)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script for a shell.
+
+    \b
+    Example: eval "$(sqlhelpers completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script
+    click.echo(script(cli, {}, "sqlhelpers", "_SQLHELPERS_COMPLETE").source())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, and end the process with the exit status."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    sys.path.append(os.getcwd())  # noqa: PTH109  # an app that is not installed lies in the working directory
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status_ = cli.main(given, prog_name="sqlhelpers", standalone_mode=False)
+        sys.exit(status_ if isinstance(status_, int) else 0)
+    except click.ClickException as error:
+        _fail([error.format_message()], error.exit_code)
+    except SqlhelpersError as error:
+        _explain(error, debug="--debug" in given)
+    except (KeyboardInterrupt, click.Abort):
+        _fail(["interrupted; what was under way is rolled back"], 130)
+    except _Terminated:
+        _fail(["terminated; what was under way is rolled back"], 143)
+    except Exception as error:
+        if "--debug" in given:
+            raise
+        _fail([f"{type(error).__name__}: {error} (--debug shows where)"], 1)
+
+
+def _on_sigterm(*_: object) -> None:
+    raise _Terminated
+
+
+def _explain(error: SqlhelpersError, *, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    _fail(error.lines, error.exit_status, getattr(error, "hint", ""))
+
+
+def _fail(lines: Sequence[str], exit_status: int, hint: str = "") -> None:
+    for line in lines:
+        click.echo(f"{_styled('error:', 'red', sys.stderr)} {' '.join(line.split())}", err=True)
+    if hint:
+        click.echo(f"note: {hint}", err=True)
+    sys.exit(exit_status)
+
+
+def _runtime() -> Runtime:
+    from sqlhelpers.runtime import Runtime
+
+    return Runtime()
+
+
+def _configured() -> list[str]:
+    from sqlhelpers.settings import Settings
+
+    try:
+        return list(Settings().databases)
+    except SqlhelpersError:
+        return []
+
+
+@contextmanager
+def _printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[Callable[[DatabaseReport], None]]:  # noqa: FBT001
+    """Collect reports and print them at the end, those that came before an error included."""
+    reports: list[DatabaseReport] = []
+    try:
+        yield reports.append
+    finally:
+        if as_json:
+            rows = [_as_mapping(report, app) for report in reports for app in report.apps]
+            click.echo(json.dumps(rows, indent=2))
+        else:
+            _table([report.bind, report.url, app.app or "-", *words(app)] for report in reports for app in report.apps)
+            for report in reports:
+                if not report.apps:
+                    click.echo(f"{report.bind}  {report.url}  no apps", err=True)
+                for table in report.left_alone:
+                    click.echo(f"note: {report.bind}: {table} belongs to an app that is not installed", err=True)
+
+
+def _as_mapping(report: DatabaseReport, app: AppReport) -> dict[str, Any]:
+    return {
+        "database": report.bind,
+        "url": report.url,
+        **asdict(app),
+        "status": app.status.name.lower(),
+        "result": app.result.name.lower() if app.result else None,
+    }
+
+
+def _done(app: AppReport) -> list[str]:
+    at = ", ".join(app.heads)
+    if app.result is None or app.result.name == "ALREADY_UP_TO_DATE":
+        return [_styled("up to date", "green") + (f" at {at}" if at else ""), ""]
+    if app.result.name == "CREATED":
+        return [_styled("created", "green") + (f" at {at}" if at else ""), _count(app.tables, "table")]
+    return [_styled("upgraded", "green") + f" {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
+
+
+def _planned(app: AppReport) -> list[str]:
+    at = ", ".join(app.heads)
+    if app.status.name == "NO_INFO":
+        return ["would be created" + (f" at {at}" if at else ""), _count(app.tables, "table")]
+    if app.status.name == "UPGRADE_AVAILABLE":
+        return [f"would be upgraded {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
+    return _done(app)
+
+
+def _found(app: AppReport) -> list[str]:
+    current = f" at {', '.join(app.current)}" if app.current else ""
+    if app.status.name == "UP_TO_DATE":
+        return [_styled("up to date", "green") + current, ""]
+    if app.status.name == "NO_INFO":
+        return [_styled("not there yet", "yellow"), ""]
+    if app.status.name == "UPGRADE_AVAILABLE":
+        return [_styled("behind", "yellow") + current, f"{_count(len(app.pending), 'revision')} to run"]
+    return [_styled(app.status.name.lower(), "red") + current, app.detail]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _styled(text: str, colour: str, stream: Any = None) -> str:
+    wanted = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+    return click.style(text, fg=colour) if wanted else text
+
+
+def _table(rows: Iterator[list[str]] | Any) -> None:
+    """Print rows in columns that line up, two spaces apart."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(cells[0]))] if cells else []
+    for row in cells:
+        padded = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+class _Bar:
+    """A progress bar on stderr, if stderr is a terminal and there is much to do."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def advance(self, app: str | None, revision: str, position: int, total: int) -> None:
+        """Show that a revision is about to run."""
+        if total < _MANY or not sys.stderr.isatty():
+            return
+        if self._progress is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.start()
+        if self._task is None or position == 1:
+            self._task = self._progress.add_task("", total=total)
+        self._progress.update(self._task, completed=position - 1, description=f"{app or ''} {revision}".strip())
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()

@@ -1,0 +1,155 @@
+"""``Database``: what both managers do, as synchronous functions over a ``Connection``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlhelpers import migrations, urls
+from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
+from sqlhelpers.engines import database_url, default_hooks
+from sqlhelpers.exceptions import AppError
+from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
+from sqlhelpers.report import DatabaseStatus
+from sqlhelpers.revisions import Revisions, alembic_config
+from sqlhelpers.settings import database_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
+
+    from alembic.config import Config
+    from sqlalchemy.engine import URL, Connection
+    from sqlalchemy.orm import DeclarativeBase
+
+    from sqlhelpers.hooks import Hooks
+    from sqlhelpers.migrations import Progress
+    from sqlhelpers.report import DatabaseReport
+    from sqlhelpers.settings import DatabaseSettings
+
+
+@dataclass(frozen=True)
+class Database:
+    """One configured database: its settings, the histories of its apps in order, and its plugins."""
+
+    bind: str
+    settings: DatabaseSettings
+    load_histories: Callable[[], Sequence[History]] = field(repr=False)
+    hooks: Hooks = field(repr=False)
+
+    @classmethod
+    def alone(
+        cls,
+        url: str | URL,
+        alembic_location: str | PathLike[str],
+        engine_args: Mapping[str, Any] | None,
+        base_model: type[DeclarativeBase],
+    ) -> Database:
+        """Return the database of a manager that is made without a runtime; nothing is read yet."""
+        settings = database_settings(sqlalchemy={**(engine_args or {}), "url": url})
+
+        def one_history() -> tuple[History]:
+            return (
+                History(tables=tuple(base_model.metadata.sorted_tables), revisions=Revisions(Path(alembic_location))),
+            )
+
+        return cls("default", settings, one_history, default_hooks())
+
+    @property
+    def histories(self) -> Sequence[History]:
+        """The histories in the order in which they are synced, read anew: models and files may have come."""
+        return self.load_histories()
+
+    @cached_property
+    def url(self) -> URL:
+        """The URL, not yet resolved to a driver."""
+        return database_url(self.bind, self.settings, self.hooks)
+
+    def history(self, app: str | None = None) -> History:
+        """Return the history of ``app``, or the only one there is.
+
+        Raises:
+            AppError: there is no such app here, or several and none was named.
+        """
+        histories = self.histories
+        found = [history for history in histories if app is None or history.app == app]
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(str(history.app) for history in histories) or "none"
+        wanted = f"there is no app {app!r}" if app else "name one app"
+        raise AppError(f"database {self.bind!r}: {wanted} (apps: {names})")
+
+    def chosen(self, app: str | None) -> Sequence[History]:
+        """Return the history of ``app``, or all of them."""
+        return self.histories if app is None else (self.history(app),)
+
+    def config(self, app: str | None = None) -> Config:
+        """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
+        history = self.history(app)
+        if history.revisions is None:
+            raise AppError(f"app {history.app!r} has no migrations")
+        config = alembic_config(history.revisions.folder)
+        config.set_main_option("sqlalchemy.url", urls.mask(self.url).replace("%", "%%"))
+        return config
+
+    def latest(self, app: str | None = None) -> str | None:
+        """Return the newest revision in the files; None if there are none."""
+        revisions = self.history(app).revisions
+        return revisions.head() if revisions and revisions.heads() else None
+
+    def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
+        """Return the revisions that the database is at."""
+        history = self.history(app)
+        refuse_hidden_tables(connection, [history.version_table])
+        return current_revisions(connection, history)
+
+    def read(self, connection: Connection) -> DatabaseReport:
+        """Return the state of every app."""
+        return read_status(connection, self.bind, urls.mask(self.url), self.histories)
+
+    def sync(self, connection: Connection, progress: Progress | None = None) -> DatabaseReport:
+        """Bring every app to the state that the code expects."""
+        shown = urls.mask(self.url)
+        return migrations.sync_database(connection, self.bind, shown, self.histories, self.hooks, progress)
+
+    def create(self, connection: Connection) -> None:
+        """Create the tables of every app that has none, and record its newest revision.
+
+        Raises:
+            StateRefused: there are tables already.
+        """
+        with schema_transaction(connection):
+            histories = self.histories
+            report = read_status(connection, self.bind, urls.mask(self.url), histories)
+            refuse_doubtful(report)
+            for history, app in zip(histories, report.apps, strict=True):
+                if app.status is DatabaseStatus.NO_INFO:
+                    migrations.bootstrap(connection, history)
+
+    def upgrade(self, connection: Connection, target: str, app: str | None, progress: Progress | None) -> None:
+        """Run the revisions up to ``target`` for ``app``, or for every app that has migrations."""
+        with schema_transaction(connection):
+            for history in self.chosen(app):
+                if history.revisions is not None or app is not None:
+                    migrations.upgrade(connection, history, target, progress)
+
+    def drop(self, connection: Connection) -> None:
+        """Drop what belongs to the apps, and nothing else."""
+        migrations.drop(connection, self.histories)
+
+    def adopt(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
+        """Record the position of tables that are there already; return what differs if that is wrong."""
+        return migrations.adopt(connection, self.history(app))
+
+
+def single_revision(revisions: Sequence[str]) -> str | None:
+    """Return the only revision, or None for none.
+
+    Raises:
+        AppError: there are several.
+    """
+    if len(revisions) > 1:
+        raise AppError(f"the database is at several revisions: {', '.join(revisions)}")
+    return revisions[0] if revisions else None

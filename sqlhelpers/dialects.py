@@ -1,0 +1,199 @@
+"""What differs from one dialect to the next: new connections, transactions around DDL, hidden tables, failures."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from sqlhelpers import urls
+from sqlhelpers.exceptions import DatabaseFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sqlalchemy.engine import URL, Connection, Dialect
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+_PRAGMAS: dict[str, str | int] = {"foreign_keys": 1, "busy_timeout": 5000}
+_BEGIN = "sqlhelpers_begin"
+_DRIVERS = frozenset(("asyncpg", "psycopg", "pymysql", "asyncmy", "aiomysql", "sqlite3", "aiosqlite"))
+
+
+def prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    """Set up a new connection to SQLite; put a new file into WAL mode, and leave an existing one as it is."""
+    connection.isolation_level = None  # SQLAlchemy begins, by the listener below; the driver's habit is to begin late
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA page_count")
+    is_new = cursor.fetchone() == (0,)
+    cursor.close()
+    set_pragmas(connection, {**_PRAGMAS, "journal_mode": "wal"} if is_new else _PRAGMAS)
+
+
+def set_pragmas(connection: DBAPIConnection, pragmas: Mapping[str, str | int]) -> None:
+    """Set pragmas on a connection to SQLite."""
+    cursor = connection.cursor()
+    for name, value in pragmas.items():
+        cursor.execute(f"PRAGMA {name}={value}")
+        cursor.fetchall()
+    cursor.close()
+
+
+def begin_sqlite(connection: Connection) -> None:
+    """Begin a transaction, as ``schema_transaction`` wants it."""
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql(f"BEGIN {options.get(_BEGIN, '')}")
+
+
+def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+    """Give the driver of MySQL or MariaDB the password and the certificates in the form that it can use."""
+    if isinstance(parameters.get("password"), str):
+        parameters["password"] = parameters["password"].encode()  # the drivers would encode it as Latin-1
+    certificates = parameters.get("ssl")
+    if dialect.is_async and isinstance(certificates, dict):  # the async drivers want a context
+        context = ssl.create_default_context(cafile=certificates.get("ca"), capath=certificates.get("capath"))
+        if "cert" in certificates:
+            context.load_cert_chain(certificates["cert"], certificates.get("key"))
+        parameters["ssl"] = context
+
+
+@contextmanager
+def schema_transaction(connection: Connection) -> Iterator[None]:
+    """Run the block in a transaction in which the schema may be changed; roll back all of it on an error.
+
+    What the block runs may end this transaction and begin another, as Alembic's ``autocommit_block`` does.
+
+    On SQLite, no other process can write meanwhile, and foreign keys are not enforced: a batch rebuild
+    drops a table and would take its child rows along. They are checked before the commit.
+
+    Raises:
+        IntegrityError: the block left rows behind whose parents are gone.
+    """
+    if connection.dialect.name != "sqlite":
+        with _transaction(connection):
+            yield
+        return
+    connection.execution_options(**{_BEGIN: "IMMEDIATE"})
+    enforced = _pragma(connection, "foreign_keys")
+    _pragma(connection, "foreign_keys=0")
+    try:
+        with _transaction(connection):
+            before = _orphans(connection)
+            yield
+            lost = _orphans(connection) - before
+            if lost:
+                broken = ", ".join(f"{count} in {child} without {parent}" for (child, parent), count in lost.items())
+                raise IntegrityError(f"rows would lose their parents: {broken}", None, Exception(broken))
+    finally:
+        _pragma(connection, f"foreign_keys={enforced}")
+        connection.execution_options(**{_BEGIN: ""})
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _pragma(connection: Connection, text_: str) -> Any:
+    """Run a pragma outside any transaction, where alone ``foreign_keys`` has an effect."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA {text_}")
+        row = cursor.fetchone()
+    finally:
+        cursor.close()
+    return row[0] if row else None
+
+
+def _orphans(connection: Connection) -> Counter[tuple[str, str]]:
+    rows = connection.exec_driver_sql("PRAGMA foreign_key_check")
+    return Counter((row[0], row[2]) for row in rows)
+
+
+def undoes_ddl(connection: Connection) -> bool:
+    """Tell whether a rollback undoes changes of the schema."""
+    return connection.dialect.name in ("sqlite", "postgresql", "mssql")
+
+
+def refuse_hidden_tables(connection: Connection, names: Iterable[str]) -> None:
+    """Raise if a schema on PostgreSQL's search path holds one of the tables but may not be used.
+
+    Without this, a missing permission would look like an empty database.
+
+    Raises:
+        PermissionError: there is such a schema, or none in which a table could be made.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    hidden = connection.execute(text(_HIDDEN), {"names": list(names)}).first()
+    if hidden is not None:
+        raise PermissionError(f"the role {hidden.role!r} may not use the schema {hidden.schema!r} (GRANT USAGE)")
+    if connection.scalar(text("SELECT current_schema()")) is None:
+        path = connection.scalar(text("SELECT current_setting('search_path')"))
+        raise PermissionError(f"no schema of the search path ({path}) can be used by this role, or none exists")
+
+
+_HIDDEN = """
+SELECT current_user AS role, n.nspname AS schema
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ANY(:names) AND NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+AND n.nspname IN (
+    SELECT replace(btrim(btrim(part), '"'), '$user', current_user)
+    FROM unnest(string_to_array(current_setting('search_path'), ',')) AS part
+)
+LIMIT 1
+"""
+
+
+def is_absent(url: URL) -> bool:
+    """Tell whether the URL is that of a SQLite file which is not there, in a folder that is."""
+    file = urls.sqlite_file(url)
+    return file is not None and not file.exists() and file.parent.is_dir()
+
+
+@contextmanager
+def empty_database() -> Iterator[Connection]:
+    """Connect to an empty SQLite database in memory: what a file that is not there would be."""
+    engine = create_engine("sqlite+pysqlite://")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def failures_named(bind: str, url: URL) -> Iterator[None]:
+    """Turn what a database or its driver raises in the block into one line that names the database.
+
+    Raises:
+        DatabaseFailure: without secrets in its text; the cause is chained.
+    """
+    try:
+        yield
+    except Exception as error:
+        driver = type(error).__module__.partition(".")[0].lstrip("_")
+        if isinstance(error, SQLAlchemyError | OSError) or driver in _DRIVERS:
+            raise DatabaseFailure(f"database {bind!r} ({urls.mask(url)}): {_reason(error, url)}") from error
+        raise
+
+
+def _reason(error: Exception, url: URL) -> str:
+    file = urls.sqlite_file(url)
+    if file is not None and not file.parent.is_dir():
+        return f"the folder {file.parent} does not exist"
+    if file is not None and file.is_dir():
+        return "this is a folder, not a file"
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {urls.scrub(str(original), url)}"

@@ -1,0 +1,192 @@
+"""Settings become engines."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from sqlhelpers import dialects, urls
+from sqlhelpers.exceptions import DriverNotInstalled, SettingsError
+from sqlhelpers.hooks import Hooks, merge_options
+from sqlhelpers.hookspecs import hookimpl
+from sqlhelpers.urls import Drivers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import URL, Engine
+
+    from sqlhelpers.settings import DatabaseSettings
+
+_CONNECT_TIMEOUT = 10  # seconds
+_TIMEOUT_ARGUMENT = {"asyncpg": "timeout"} | dict.fromkeys(
+    ("psycopg", "psycopg2", "pymysql", "asyncmy", "aiomysql"),
+    "connect_timeout",
+)
+
+#: What libpq reads from a URL and asyncpg reads only from a DSN, which it parses as libpq does.
+_LIBPQ = frozenset(
+    [
+        "application_name",
+        "gsslib",
+        "krbsrvname",
+        "options",
+        "passfile",
+        "service",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslnegotiation",
+        "sslpassword",
+        "sslrootcert",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "target_session_attrs",
+    ],
+)
+
+
+class Defaults:
+    """The core's own hook implementations: drivers, and what each dialect needs to be safe."""
+
+    @hookimpl
+    def sqlhelpers_register_drivers(self) -> dict[str, Drivers]:
+        """Return the drivers of SQLite, PostgreSQL, MySQL and MariaDB."""
+        mysql = Drivers(sync=("pymysql",), aio=("asyncmy", "aiomysql"))
+        return {
+            "sqlite": Drivers(sync=("pysqlite",), aio=("aiosqlite",)),
+            "postgresql": Drivers(sync=("psycopg",), aio=("asyncpg", "psycopg")),
+            "mysql": mysql,
+            "mariadb": mysql,
+        }
+
+    @hookimpl
+    def sqlhelpers_engine_options(self, url: URL) -> dict[str, Any]:
+        """Return bounded waits and a fixed pool; one shared connection for SQLite in memory."""
+        if url.get_backend_name() == "sqlite" and urls.sqlite_file(url) is None:
+            return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        timeout = _TIMEOUT_ARGUMENT.get(url.get_driver_name())
+        return {
+            "pool_pre_ping": True,
+            "pool_size": 15,
+            "max_overflow": 0,
+            "pool_timeout": 30,
+            "connect_args": {timeout: _CONNECT_TIMEOUT} if timeout else {},
+        }
+
+    @hookimpl
+    def sqlhelpers_engine_created(self, engine: Engine) -> None:
+        """Make SQLite's transactions explicit and its foreign keys hold; send MySQL's passwords as UTF-8."""
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", dialects.prepare_sqlite)
+            event.listen(engine, "begin", dialects.begin_sqlite)
+        elif engine.dialect.name in ("mysql", "mariadb"):
+            event.listen(engine, "do_connect", dialects.prepare_mysql)
+
+
+def default_hooks() -> Hooks:
+    """Return hooks that only the core implements: what a manager has that was made without a runtime."""
+    hooks = Hooks()
+    hooks.register(Defaults(), "sqlhelpers")
+    return hooks
+
+
+def make_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> Engine:
+    """Return a new engine for a database.
+
+    Args:
+        bind: the name of the database, for messages and hooks.
+        settings: its settings; they are not changed.
+        hooks: the plugins to ask for more options, and to tell about the engine.
+
+    Raises:
+        DriverNotInstalled: the driver's package is missing.
+        SettingsError: ``create_engine`` does not take an option.
+    """
+    url, options = _arguments(bind, settings, hooks, aio=False)
+    with _explained(bind, url):
+        engine = create_engine(url, **options)
+    _announce(bind, settings, engine, hooks)
+    return engine
+
+
+def make_async_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> AsyncEngine:
+    """Return a new async engine for a database; otherwise as ``make_engine``."""
+    url, options = _arguments(bind, settings, hooks, aio=True)
+    with _explained(bind, url):
+        engine = create_async_engine(url, **options)
+    _announce(bind, settings, engine.sync_engine, hooks)
+    return engine
+
+
+def database_url(bind: str, settings: DatabaseSettings, hooks: Hooks) -> URL:
+    """Return the URL of a database as a plugin or the settings give it, not yet resolved to a driver."""
+    found = hooks.resolve_url(bind, settings)
+    return urls.parse(found) if found else settings.url
+
+
+def _arguments(bind: str, settings: DatabaseSettings, hooks: Hooks, *, aio: bool) -> tuple[URL, dict[str, Any]]:
+    url = urls.resolve(database_url(bind, settings, hooks), aio=aio, drivers=hooks.drivers())
+    defaults = hooks.engine_options(bind, url)
+    url, connect_args = _translate(url)
+    if settings.pooler == "transaction":
+        connect_args |= _without_prepared_statements(url)
+    defaults = merge_options(defaults, {"connect_args": connect_args})
+    chosen = settings.sqlalchemy.engine_options()
+    if {"poolclass", "pool"} & chosen.keys():
+        for name in ("pool_size", "max_overflow", "pool_timeout"):
+            defaults.pop(name, None)
+    return url, merge_options(defaults, chosen)
+
+
+def _translate(url: URL) -> tuple[URL, dict[str, Any]]:
+    """Return the URL with its query in the driver's own words, and what has to go to ``connect_args``."""
+    driver, query, arguments = url.get_driver_name(), dict(url.query), dict[str, Any]()
+    if driver == "asyncpg":
+        if "connect_timeout" in query:
+            arguments["timeout"] = float(str(query.pop("connect_timeout")))
+        moved = {name: query.pop(name) for name in tuple(query) if name in _LIBPQ}
+        if moved:
+            arguments["dsn"] = f"postgresql://?{urlencode(moved, doseq=True)}"
+        if "host" in query and "port" not in query:
+            hosts = ",".join([query["host"]] if isinstance(query["host"], str) else query["host"]).split(",")
+            query["host"] = tuple(host if ":" in host else f"{host}:5432" for host in hosts)
+    elif driver == "psycopg" and "ssl" in query:
+        query.setdefault("sslmode", query.pop("ssl"))
+    elif url.get_backend_name() in ("mysql", "mariadb"):
+        query.setdefault("charset", "utf8mb4")
+    return url.set(query=query), arguments
+
+
+def _without_prepared_statements(url: URL) -> dict[str, Any]:
+    if url.get_driver_name() == "asyncpg":
+        return {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": str,  # the empty name: an unnamed statement
+        }
+    return {"prepare_threshold": None} if url.get_driver_name() == "psycopg" else {}
+
+
+@contextmanager
+def _explained(bind: str, url: URL) -> Iterator[None]:
+    try:
+        yield
+    except TypeError as error:
+        raise SettingsError([f"setting databases.{bind}.sqlalchemy: {error}"]) from error
+    except ModuleNotFoundError as error:
+        raise DriverNotInstalled(
+            f"database {bind!r}: the driver {url.drivername} needs the package {error.name}, which is not installed",
+        ) from error
+
+
+def _announce(bind: str, settings: DatabaseSettings, engine: Engine, hooks: Hooks) -> None:
+    hooks.engine_created(bind, engine)
+    if engine.dialect.name == "sqlite" and settings.sqlite_pragmas:
+        event.listen(engine, "connect", lambda connection, _: dialects.set_pragmas(connection, settings.sqlite_pragmas))

@@ -1,0 +1,180 @@
+"""The errors that sqlhelpers raises.
+
+SqlhelpersError
+├── ConfigurationError          exit status 2: settings, plugins or usage
+│   ├── SettingsError           a setting is unknown, misspelt or wrong
+│   ├── InvalidURL              a database URL cannot be used
+│   ├── UnknownBind             no database is configured under this name
+│   ├── DriverNotInstalled      the package of a database driver is missing
+│   ├── PluginError             a plugin is at fault
+│   │   ├── PluginLoadError     ... it cannot be loaded
+│   │   ├── InvalidHook         ... a hook is misspelt, or has a wrong signature or result
+│   │   └── HookFailed          ... a hook raised
+│   ├── AdapterNotInstalled     no adapter, or no framework, for what was asked
+│   ├── AppError                an app is at fault: tables, names, order, models
+│   │   └── MigrationsNotFound  ... its migrations folder is missing or holds no revisions
+│   └── DiscoveryError          several of these, each kept
+├── DatabaseFailure             exit status 1: the database cannot be reached, or failed
+│   ├── MigrationFailed         ... or a revision raised
+│   └── SeveralFailures         ... in more than one database of a run
+└── Refused                     exit status 3: a person must decide
+├── MultipleHeads           an app's history has several heads
+└── StateRefused            a database is in a state that must not be touched
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class SqlhelpersError(Exception):
+    """The root of every error that sqlhelpers raises.
+
+    Its text is one line: what is at fault, and the next step. ``exit_status`` is what the
+    command line ends with.
+    """
+
+    exit_status = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to print: one line for each thing that is wrong."""
+        return (str(self),)
+
+
+class _Gathered(SqlhelpersError):
+    """Several errors that a caller should see together."""
+
+    def __init__(self, errors: Sequence[SqlhelpersError], hint: str = "") -> None:
+        self.errors = tuple(errors)
+        self.hint = hint
+        super().__init__("; ".join(self.lines))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        found = [line for error in self.errors for line in error.lines]
+        return (*found, self.hint) if self.hint else tuple(found)
+
+
+class ConfigurationError(SqlhelpersError):
+    """The settings, the plugins or the call are wrong; the database was not touched."""
+
+    exit_status = 2
+
+
+class SettingsError(ConfigurationError):
+    """One or more settings are unknown, misspelt or have a wrong value.
+
+    ``problems`` has one line for each, with the place where the value came from.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line for each problem."""
+        return self.problems
+
+
+class InvalidURL(ConfigurationError, ValueError):
+    """A database URL cannot be read or used. Its text never holds the URL's password."""
+
+
+class UnknownBind(ConfigurationError):
+    """No database is configured under ``bind``."""
+
+    def __init__(self, bind: str, known: Iterable[str], hint: str = "") -> None:
+        self.bind = bind
+        self.known = tuple(known)
+        configured = ", ".join(self.known) or "none"
+        super().__init__(f"no database named {bind!r} is configured (configured: {configured}){hint}")
+
+
+class DriverNotInstalled(ConfigurationError):
+    """The package of a database driver is missing; the text names the extra that brings it."""
+
+
+class PluginError(ConfigurationError):
+    """The root of the errors that name a plugin: ``plugin`` is its name and distribution."""
+
+    def __init__(self, plugin: str, problem: str) -> None:
+        self.plugin = plugin
+        super().__init__(f"plugin {plugin}: {problem}")
+
+
+class PluginLoadError(PluginError):
+    """A plugin cannot be imported, or its name is taken."""
+
+
+class InvalidHook(PluginError):
+    """A hook is misspelt, has a wrong signature, or returned something of a wrong type."""
+
+
+class HookFailed(PluginError):
+    """A hook raised an exception, which is the ``__cause__``."""
+
+
+class AdapterNotInstalled(ConfigurationError):
+    """There is no adapter for the framework, or the framework itself is not installed."""
+
+
+class AppError(ConfigurationError):
+    """An app, or how several fit together, is wrong: names, tables, order, models."""
+
+
+class MigrationsNotFound(AppError):
+    """An app's migrations folder is missing, or there is no revision in it."""
+
+
+class DiscoveryError(_Gathered, ConfigurationError):
+    """Everything that went wrong while plugins and apps were loaded; ``errors`` holds each."""
+
+
+class DatabaseFailure(SqlhelpersError):
+    """A database cannot be reached, does not let us in, or failed at what it was asked."""
+
+
+class MigrationFailed(DatabaseFailure):
+    """A revision raised an exception, which is the ``__cause__``."""
+
+    def __init__(self, app: str | None, revision: str, path: str, reason: str) -> None:
+        self.app = app
+        self.revision = revision
+        self.path = path
+        owner = f" of app {app!r}" if app else ""
+        super().__init__(f"revision {revision}{owner} failed ({path}): {reason}")
+
+
+class SeveralFailures(_Gathered, DatabaseFailure):
+    """More than one database of a run failed; ``errors`` holds each."""
+
+    @property
+    def exit_status(self) -> int:  # type: ignore[override]  # the worst of what it gathers
+        """The highest exit status among the gathered errors."""
+        return max(error.exit_status for error in self.errors)
+
+
+class Refused(SqlhelpersError):
+    """sqlhelpers will not go on without a person's decision; nothing was changed."""
+
+    exit_status = 3
+
+
+class MultipleHeads(Refused):
+    """An app's history has several heads; they have to be merged first."""
+
+    def __init__(self, app: str | None, heads: Iterable[tuple[str, str]]) -> None:
+        self.app = app
+        self.heads = tuple(heads)
+        owner = f"app {app!r}" if app else "the migrations folder"
+        files = ", ".join(f"{revision} ({path})" for revision, path in self.heads)
+        super().__init__(f"{owner} has several heads: {files}; merge them with `alembic merge`")
+
+
+class StateRefused(_Gathered, Refused):
+    """A database is in a state that must not be changed unasked; ``errors`` says why, app by app."""

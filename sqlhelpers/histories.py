@@ -1,0 +1,190 @@
+"""``History``: one app's tables and revisions, and in which state a database is beside them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from sqlhelpers.dialects import refuse_hidden_tables
+from sqlhelpers.exceptions import Refused, StateRefused
+from sqlhelpers.report import AppReport, DatabaseReport, DatabaseStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import MetaData, Table
+    from sqlalchemy.engine import Connection
+
+    from sqlhelpers.app import Bootstrap
+    from sqlhelpers.revisions import Revisions
+
+#: The version table of an app that does not have one of its own.
+ALEMBICS_OWN = "alembic_version"
+_PREFIX = "alembic_version_"
+
+
+def version_table_of(app: str) -> str:
+    """Return the name of the table that holds an app's position, unless it is set."""
+    return f"{_PREFIX}{app}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """One app's tables and revisions, and where a database records its position among them.
+
+    Attributes:
+        app: the app's name; None for a manager that was made without apps.
+        tables: the tables that the app owns.
+        revisions: its revisions; None if it has no migrations.
+        version_table: where the position is recorded.
+        version_table_schema: the schema of that table; None for the connection's.
+        bootstrap: how an empty database gets the tables.
+    """
+
+    app: str | None = None
+    tables: tuple[Table, ...] = field(default=(), repr=False)
+    revisions: Revisions | None = field(default=None, repr=False)
+    version_table: str = ALEMBICS_OWN
+    version_table_schema: str | None = None
+    bootstrap: Bootstrap = "models"
+
+    @property
+    def metadatas(self) -> dict[MetaData, list[Table]]:
+        """The tables by the ``MetaData`` that they are in."""
+        found: dict[MetaData, list[Table]] = defaultdict(list)
+        for table in self.tables:
+            found[table.metadata].append(table)
+        return found
+
+    @property
+    def creates_from_models(self) -> bool:
+        """Whether an empty database gets the tables from the models. Without models only revisions can tell."""
+        return bool(self.tables) and (self.revisions is None or self.bootstrap == "models")
+
+    def options(self, connection: Connection) -> dict[str, Any]:
+        """Return what Alembic's ``configure`` needs to know of this history."""
+        owned = {(table.schema, table.name) for table in self.tables}
+
+        def is_owned(schema_object: Any, name: str | None, kind: str, *_: object) -> bool:
+            table = schema_object if kind == "table" else schema_object.table
+            return (table.schema, table.name) in owned
+
+        return {
+            "target_metadata": list(self.metadatas),
+            "include_object": is_owned,
+            "version_table": self.version_table,
+            "version_table_schema": self.version_table_schema,
+            "compare_type": True,
+            "compare_server_default": True,
+            "render_as_batch": connection.dialect.name == "sqlite",
+        }
+
+
+def current_revisions(connection: Connection, history: History) -> tuple[str, ...]:
+    """Return the revisions that a database is at, sorted; empty if none is recorded."""
+    return recorded(connection, history.version_table, history.version_table_schema)
+
+
+def recorded(connection: Connection, version_table: str, schema: str | None) -> tuple[str, ...]:
+    """Return the revisions in a version table, sorted; empty if there is no such table."""
+    options = {"version_table": version_table, "version_table_schema": schema}
+    return tuple(sorted(MigrationContext.configure(connection, opts=options).get_current_heads()))
+
+
+def read_status(connection: Connection, bind: str, url: str, histories: Sequence[History]) -> DatabaseReport:
+    """Return the state of every app in a database, and change nothing.
+
+    Args:
+        connection: a connection to the database.
+        bind: the name of the database.
+        url: its URL as it may be shown.
+        histories: the apps in the order in which they are synced.
+
+    Raises:
+        MultipleHeads: an app's history has several heads.
+        PermissionError: tables are hidden from the role that is connected.
+    """
+    refuse_hidden_tables(connection, [table.name for history in histories for table in history.tables])
+    reports = tuple(_read_app(connection, history) for history in histories)
+    known = {history.version_table for history in histories}
+    versions = (name for name in inspect(connection).get_table_names() if name.startswith(_PREFIX))
+    return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=tuple(sorted(set(versions) - known)))
+
+
+def _read_app(connection: Connection, history: History) -> AppReport:
+    head = history.revisions.head() if history.revisions else None
+    current = current_revisions(connection, history)
+    blank = AppReport(
+        app=history.app,
+        status=DatabaseStatus.NO_INFO,
+        current=current,
+        heads=(head,) if head else (),
+        tables=len(history.tables),
+    )
+    if current:
+        return _read_versioned(history, blank)
+    found = _existing(connection, history.tables)
+    if history.revisions is None:
+        complete = len(found) == len(history.tables)
+        return replace(blank, status=DatabaseStatus.UP_TO_DATE) if complete else blank
+    reason = _why_unversioned(connection, history, found)
+    if reason:
+        return replace(blank, status=DatabaseStatus.UNVERSIONED, detail=reason)
+    return replace(blank, pending=history.revisions.between((), "heads"))
+
+
+def _read_versioned(history: History, report: AppReport) -> AppReport:
+    name = history.app or "the installed code"
+    unknown = history.revisions.unknown(report.current) if history.revisions else report.current
+    if unknown or history.revisions is None:
+        detail = (
+            f"the database is at revision {', '.join(unknown)}, which {name} does not have: "
+            f"install the version of {name} that has it, or downgrade with that version"
+        )
+        return replace(report, status=DatabaseStatus.AHEAD, detail=detail)
+    pending = history.revisions.between(report.current, report.heads[0])
+    status = DatabaseStatus.UPGRADE_AVAILABLE if pending else DatabaseStatus.UP_TO_DATE
+    return replace(report, status=status, pending=pending)
+
+
+def _existing(connection: Connection, tables: Iterable[Table]) -> list[str]:
+    inspector = inspect(connection)
+    return [table.fullname for table in tables if inspector.has_table(table.name, table.schema)]
+
+
+def _why_unversioned(connection: Connection, history: History, found: Sequence[str]) -> str:
+    """Return why tables or positions that are there must not be taken for this history's; empty if there are none."""
+    assert history.revisions
+    if history.version_table != ALEMBICS_OWN:
+        rows = recorded(connection, ALEMBICS_OWN, history.version_table_schema)
+        ours = set(rows) - set(history.revisions.unknown(rows))
+        if ours:
+            return (
+                f"its revision {', '.join(sorted(ours))} is recorded in {ALEMBICS_OWN}, not in "
+                f"{history.version_table}: `sqlhelpers adopt {history.app}` moves it, "
+                f"`version_table = {ALEMBICS_OWN!r}` under tool.sqlhelpers.apps.{history.app} leaves it there"
+            )
+    if found:
+        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")  # noqa: PLR2004
+        way_out = f"`sqlhelpers adopt {history.app}`" if history.app else "`sqlhelpers adopt`"
+        return (
+            f"its tables are there ({shown}) but no revision is recorded in {history.version_table}: "
+            f"{way_out} compares them with the models and records it"
+        )
+    return ""
+
+
+def refuse_doubtful(report: DatabaseReport) -> None:
+    """Raise if an app in the database is in a state that only a person can resolve.
+
+    Raises:
+        StateRefused: with one line for each such app.
+    """
+    doubtful = [app for app in report.apps if app.detail]
+    if doubtful:
+        where = f"database {report.bind!r} ({report.url})"
+        raise StateRefused([Refused(f"{where}: app {app.app or '-'}: {app.detail}") for app in doubtful])

@@ -1,0 +1,161 @@
+"""Calls the hooks: plugins are checked when they are registered, and a hook that fails is named."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from sqlhelpers import hookspecs
+from sqlhelpers.exceptions import HookFailed, InvalidHook, PluginLoadError, Refused
+from sqlhelpers.urls import Drivers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import click
+    from sqlalchemy.engine import URL, Connection, Engine
+
+    from sqlhelpers.report import DatabaseReport
+    from sqlhelpers.settings import DatabaseSettings
+
+_PREFIX = "sqlhelpers_"
+_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(_PREFIX))
+
+
+class Hooks:
+    """The plugins of one runtime, and a typed method for each hook that the runtime calls."""
+
+    def __init__(self) -> None:
+        self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
+        self._pluggy.add_hookspecs(hookspecs)
+
+    def register(self, plugin: object, name: str) -> None:
+        """Register a module or an object that has hook implementations.
+
+        Args:
+            plugin: the module or object.
+            name: what to call it in messages.
+
+        Raises:
+            InvalidHook: a hook is misspelt, not marked, a wrapper, or takes an argument that there is not.
+            PluginLoadError: a plugin with this name is registered already.
+        """
+        _check_names(plugin, name)
+        try:
+            self._pluggy.register(plugin, name)
+        except pluggy.PluginValidationError as error:
+            raise InvalidHook(name, f"wrong hook signature: {' '.join(str(error).split())}") from error
+        except ValueError as error:
+            raise PluginLoadError(name, "it is registered already") from error
+
+    def hooks_of(self, name: str) -> tuple[str, ...]:
+        """Return the names of the hooks that the plugin ``name`` implements."""
+        callers = self._pluggy.get_hookcallers(self._pluggy.get_plugin(name)) or ()
+        return tuple(sorted(caller.name for caller in callers))
+
+    def call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Yield what each implementation of ``hook`` returned, with the plugin's name; None is left out.
+
+        Every implementation is called for itself, in pluggy's order, so that one that fails can be named.
+
+        Raises:
+            HookFailed: an implementation raised.
+        """
+        for implementation in reversed(getattr(self._pluggy.hook, hook).get_hookimpls()):
+            name = implementation.plugin_name
+            try:
+                result = implementation.function(*(arguments[each] for each in implementation.argnames))
+            except (Exception, SystemExit) as error:
+                cause = " ".join(f"{type(error).__name__}: {error}".split())
+                raise HookFailed(name, f"{hook} raised {cause}") from error
+            if result is not None:
+                yield name, result
+
+    def drivers(self) -> dict[str, Drivers]:
+        """Return the drivers of every known dialect."""
+        found: dict[str, Drivers] = {}
+        for name, result in reversed(list(self.call("sqlhelpers_register_drivers"))):
+            if not isinstance(result, Mapping) or not all(isinstance(each, Drivers) for each in result.values()):
+                raise wrong_type(name, "sqlhelpers_register_drivers", "a mapping of dialect to Drivers", result)
+            found.update(result)
+        return found
+
+    def resolve_url(self, bind: str, settings: DatabaseSettings) -> str | None:
+        """Return the URL that the first plugin which knows one gives for ``bind``; None if none does."""
+        for name, result in self.call("sqlhelpers_resolve_url", bind=bind, settings=settings):
+            if not isinstance(result, str):
+                raise wrong_type(name, "sqlhelpers_resolve_url", "a URL as text", result)
+            return result
+        return None
+
+    def engine_options(self, bind: str, url: URL) -> dict[str, Any]:
+        """Return the ``create_engine`` options of all plugins; ``connect_args`` are merged."""
+        options: dict[str, Any] = {}
+        for name, result in reversed(list(self.call("sqlhelpers_engine_options", bind=bind, url=url))):
+            if not isinstance(result, Mapping):
+                raise wrong_type(name, "sqlhelpers_engine_options", "a mapping", result)
+            options = merge_options(options, result)
+        return options
+
+    def engine_created(self, bind: str, engine: Engine) -> None:
+        """Tell the plugins about a new engine."""
+        for _ in self.call("sqlhelpers_engine_created", bind=bind, engine=engine):
+            pass
+
+    def before_sync(self, bind: str, connection: Connection, status: DatabaseReport) -> None:
+        """Let the plugins refuse a run.
+
+        Raises:
+            Refused: one of them raised.
+        """
+        try:
+            for _ in self.call("sqlhelpers_before_sync", bind=bind, connection=connection, status=status):
+                pass
+        except HookFailed as error:
+            raise Refused(f"{error}; the run is refused") from error.__cause__
+
+    def after_sync(self, bind: str, connection: Connection, result: DatabaseReport) -> None:
+        """Let the plugins seed or check data."""
+        for _ in self.call("sqlhelpers_after_sync", bind=bind, connection=connection, result=result):
+            pass
+
+    def register_commands(self, cli: click.Group) -> None:
+        """Let the plugins add commands."""
+        for _ in self.call("sqlhelpers_register_commands", cli=cli):
+            pass
+
+
+def merge_options(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both mappings of ``create_engine`` options in one; ``connect_args`` are merged, not replaced."""
+    merged = {**weak, **strong}
+    if "connect_args" in merged:
+        merged["connect_args"] = {**(weak.get("connect_args") or {}), **(strong.get("connect_args") or {})}
+    return merged
+
+
+def _check_names(plugin: object, name: str) -> None:
+    for attribute in dir(plugin):
+        if not attribute.startswith(_PREFIX):
+            continue
+        function = inspect.getattr_static(plugin, attribute)
+        options = getattr(function, f"{hookspecs.PROJECT}_impl", None)
+        if inspect.ismodule(function) or (options is None and not callable(function)):
+            continue
+        if attribute not in _HOOKS:
+            near = get_close_matches(attribute, _HOOKS, 1)
+            raise InvalidHook(name, f"there is no hook {attribute}" + (f"; did you mean {near[0]}?" if near else ""))
+        if options is None:
+            raise InvalidHook(name, f"{attribute} is not marked @hookimpl")
+        if options["wrapper"] or options["hookwrapper"]:
+            raise InvalidHook(name, f"{attribute} is a wrapper; sqlhelpers calls every implementation for itself")
+        if inspect.iscoroutinefunction(function):
+            raise InvalidHook(name, f"{attribute} is async; hooks are synchronous")
+
+
+def wrong_type(plugin: str, hook: str, expected: str, got: object) -> InvalidHook:
+    """Return the error for a hook of ``plugin`` that returned something else than ``expected``."""
+    return InvalidHook(plugin, f"{hook} should return {expected}, not {type(got).__name__}")

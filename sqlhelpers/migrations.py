@@ -1,0 +1,243 @@
+"""All that is done to a schema: synchronous functions over a ``Connection``, through Alembic.
+
+No ``env.py`` is needed; a migrations folder that has one is honoured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import NoReferencedTableError
+
+from sqlhelpers.dialects import schema_transaction, undoes_ddl
+from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
+from sqlhelpers.histories import ALEMBICS_OWN, read_status, recorded, refuse_doubtful
+from sqlhelpers.report import DatabaseStatus, SyncResult
+from sqlhelpers.revisions import alembic_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from alembic.runtime.migration import RevisionStep
+    from sqlalchemy.engine import Connection
+
+    from sqlhelpers.histories import History
+    from sqlhelpers.hooks import Hooks
+    from sqlhelpers.report import AppReport, DatabaseReport
+
+    #: Told before each revision runs: the app, the revision, its place among those to run (from 1), their number.
+    Progress = Callable[[str | None, str, int, int], None]
+
+
+def sync_database(
+    connection: Connection,
+    bind: str,
+    url: str,
+    histories: Sequence[History],
+    hooks: Hooks,
+    progress: Progress | None = None,
+) -> DatabaseReport:
+    """Bring a database to the state that the installed code expects.
+
+    Where a rollback undoes DDL, everything, what plugins add included, is one transaction.
+
+    Args:
+        connection: a connection that is in no transaction.
+        bind: the name of the database.
+        url: its URL as it may be shown.
+        histories: the apps in the order in which they are synced.
+        hooks: the plugins to ask before, and to tell after.
+        progress: told of every revision before it runs.
+
+    Raises:
+        StateRefused: an app is in a state that only a person can resolve; nothing was changed.
+        MigrationFailed: a revision raised.
+    """
+    with schema_transaction(connection):
+        found = read_status(connection, bind, url, histories)
+        refuse_doubtful(found)
+        hooks.before_sync(bind, connection, found)
+        done = []
+        for history, report in zip(histories, found.apps, strict=True):
+            done.append(replace(report, result=_sync_app(connection, history, report, progress)))
+        result = replace(found, apps=tuple(done))
+        hooks.after_sync(bind, connection, result)
+        return result
+
+
+def _sync_app(connection: Connection, history: History, report: AppReport, progress: Progress | None) -> SyncResult:
+    if report.status is DatabaseStatus.UP_TO_DATE:
+        return SyncResult.ALREADY_UP_TO_DATE
+    if report.status is DatabaseStatus.NO_INFO:
+        bootstrap(connection, history, progress)
+        return SyncResult.CREATED
+    upgrade(connection, history, report.heads[0], progress)
+    return SyncResult.UPGRADED
+
+
+def bootstrap(connection: Connection, history: History, progress: Progress | None = None) -> None:
+    """Make the tables of a history in a database that has none of them."""
+    if history.creates_from_models:
+        create_tables(connection, history)
+    else:
+        upgrade(connection, history, "heads", progress)
+
+
+def create_tables(connection: Connection, history: History) -> None:
+    """Create the tables of a history that are not there, and record its newest revision.
+
+    Raises:
+        AppError: a foreign key points to a table that no app defines.
+    """
+    try:
+        for metadata, tables in history.metadatas.items():
+            metadata.create_all(connection, tables=tables)
+    except NoReferencedTableError as error:
+        raise AppError(f"app {history.app!r}: {error}") from error
+    if history.revisions and history.revisions.heads():
+        stamp(connection, history, history.revisions.head())
+
+
+def stamp(connection: Connection, history: History, revision: str) -> None:
+    """Record that a database is at ``revision``, without running anything."""
+    assert history.revisions
+    context = MigrationContext.configure(connection, opts=history.options(connection))
+    context.stamp(history.revisions.script, revision)
+
+
+def upgrade(connection: Connection, history: History, target: str = "heads", progress: Progress | None = None) -> None:
+    """Run the revisions that lead from where the database is to ``target``.
+
+    Raises:
+        MigrationFailed: a revision raised.
+        AppError: ``target`` is not a revision of this history, or the folder's ``env.py`` failed to do it.
+    """
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations")
+    script = history.revisions.script
+    running = _Running(history, progress)
+    try:
+        _run(connection, history, lambda heads, _: running.watch(script._upgrade_revs(target, heads)))
+    except SqlhelpersError:
+        raise
+    except Exception as error:
+        raise running.explain(error) from error
+
+
+class _Running:
+    """Knows which revision is running, to tell it to the user and to name it when it fails."""
+
+    def __init__(self, history: History, progress: Progress | None) -> None:
+        self._history = history
+        self._progress = progress
+        self._revision: Any = None
+
+    def watch(self, steps: Sequence[RevisionStep]) -> Iterator[RevisionStep]:
+        for position, step in enumerate(steps, 1):
+            self._revision = step.revision
+            if self._progress:
+                self._progress(self._history.app, step.revision.revision, position, len(steps))
+            yield step
+        self._revision = None
+
+    def explain(self, error: Exception) -> SqlhelpersError:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        if self._revision is not None:
+            text = f"{type(error).__name__}: {reason}"
+            return MigrationFailed(self._history.app, self._revision.revision, str(self._revision.path), text)
+        owner = f"app {self._history.app!r}" if self._history.app else "the migrations folder"
+        return AppError(f"{owner}: {type(error).__name__}: {reason}")
+
+
+def _run(connection: Connection, history: History, steps: Callable[[Any, MigrationContext], Any]) -> None:
+    assert history.revisions
+    config = alembic_config(history.revisions.folder)
+    config.attributes["connection"] = connection
+    script, options = history.revisions.script, history.options(connection)
+    if history.revisions.has_environment:
+        connection.commit()  # what env.py opens for itself must not wait for us
+        config.set_main_option("sqlalchemy.url", _sync_url(connection).replace("%", "%%"))
+        with EnvironmentContext(config, script, fn=steps, **options):
+            script.run_env()
+        return
+    with EnvironmentContext(config, script, fn=steps) as environment:
+        if not undoes_ddl(connection):
+            connection.commit()  # Alembic then commits after each revision, as its DDL does
+            environment.configure(connection=connection, **options)
+        else:
+            environment.configure(connection=connection, transactional_ddl=True, **options)
+            # Alembic takes a transaction that is under way for a foreign one, which autocommit_block() could
+            # not end. Ours is for it to end: schema_transaction() commits whichever is open at the end.
+            environment.get_context()._transaction = connection.get_transaction()
+        with environment.begin_transaction():
+            environment.run_migrations()
+
+
+def _sync_url(connection: Connection) -> str:
+    url = connection.engine.url
+    if connection.dialect.is_async:
+        url = url.set(drivername=url.get_backend_name())
+    return url.render_as_string(hide_password=False)
+
+
+def adopt(connection: Connection, history: History) -> tuple[str, ...]:
+    """Record the newest revision for tables that are there already, if they are as the models say.
+
+    A position that stands in ``alembic_version`` is moved into the history's own table instead.
+
+    Returns:
+        the differences between tables and models; empty if the revision was recorded.
+    """
+    assert history.revisions
+    with schema_transaction(connection):
+        rows = recorded(connection, ALEMBICS_OWN, history.version_table_schema)
+        ours = sorted(set(rows) - set(history.revisions.unknown(rows)))
+        if ours and history.version_table != ALEMBICS_OWN:
+            _move(connection, history, ours)
+            return ()
+        found = differences(connection, history)
+        if not found:
+            stamp(connection, history, history.revisions.head())
+        return found
+
+
+def _move(connection: Connection, history: History, revisions: Sequence[str]) -> None:
+    assert history.revisions
+    for revision in revisions:
+        stamp(connection, history, revision)
+    old = MigrationContext.configure(connection, opts={"version_table_schema": history.version_table_schema})._version
+    connection.execute(old.delete().where(old.c.version_num.in_(revisions)))
+
+
+def differences(connection: Connection, history: History) -> tuple[str, ...]:
+    """Return how the tables in a database differ from the models, types and server defaults included."""
+    context = MigrationContext.configure(connection, opts=history.options(connection))
+    found: list[str] = []
+    for metadata in history.metadatas:
+        for difference in compare_metadata(context, metadata):
+            found += _worded(difference)
+    return tuple(found)
+
+
+def _worded(difference: Any) -> Iterator[str]:
+    if isinstance(difference, list):  # changes of one column come together
+        for each in difference:
+            yield from _worded(each)
+        return
+    verb, *what = difference
+    names = [getattr(each, "fullname", None) or getattr(each, "name", None) or each for each in what]
+    yield f"{verb.replace('_', ' ')}: {' '.join(str(name) for name in names if isinstance(name, str))}"
+
+
+def drop(connection: Connection, histories: Sequence[History]) -> None:
+    """Drop the tables of the histories and the record of their positions, and nothing else."""
+    with schema_transaction(connection):
+        for history in reversed(histories):
+            for metadata, tables in history.metadatas.items():
+                metadata.drop_all(connection, tables=tables)
+            context = MigrationContext.configure(connection, opts=history.options(connection))
+            context._version.drop(connection, checkfirst=True)

@@ -1,0 +1,197 @@
+"""Models: the naming convention, ``Base``, and which tables a set of model modules defines."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy
+from sqlalchemy import MetaData, Table
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import DeclarativeBase, Mapper, registry
+
+from sqlhelpers.exceptions import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
+
+#: Every column takes part in a name, so that two composite constraints that share a first column differ.
+#: https://docs.sqlalchemy.org/en/21/core/metadata.html#sqlalchemy.schema.MetaData.params.naming_convention
+NAMING_CONVENTION: dict[str, str] = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """A declarative base whose constraints have predictable names.
+
+    Nothing else ties a model to sqlhelpers: any ``DeclarativeBase`` of your own serves as well.
+    """
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class _Claim(NamedTuple):
+    """An app, and the module in which it defines a table."""
+
+    app: str
+    module: str
+
+    def __str__(self) -> str:
+        return f"{self.module} (app {self.app!r})"
+
+
+class ModelModules:
+    """The imported model modules of some apps, and the tables that belong to each."""
+
+    def __init__(self) -> None:
+        self._modules: dict[str, list[ModuleType]] = {}
+        self._packages: dict[str, str] = {}
+
+    def load(self, app: str, package: str, names: Iterable[str]) -> None:
+        """Import the model modules of an app, and everything below those that are packages.
+
+        Args:
+            app: the app's name.
+            package: the app's import package; whatever is defined below it belongs to the app.
+            names: dotted module names.
+
+        Raises:
+            AppError: a module cannot be imported. A model that is not imported would make its
+                table look like one to drop, so this is never passed over.
+        """
+        self._packages[app] = package
+        self._modules[app] = []
+        for name in names:
+            self._import_tree(app, name)
+
+    def _import_tree(self, app: str, name: str) -> None:
+        module = self._import(app, name)
+        self._modules[app].append(module)
+        for below in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+            if not below.name.endswith(".__main__"):
+                self._import_tree(app, below.name)
+
+    def _import(self, app: str, name: str) -> ModuleType:
+        try:
+            return importlib.import_module(name)
+        except (Exception, SystemExit) as error:
+            taken = re.match(r"Table '([^']+)' is already defined", str(error))
+            if taken and isinstance(error, InvalidRequestError):
+                for table, claims in self._claims().items():
+                    if table.fullname == taken[1]:
+                        raise _defined_twice(table.fullname, claims[0], _Claim(app, name)) from error
+            raise AppError(
+                f"app {app!r}: its models cannot be imported: {name}: {type(error).__name__}: {error}",
+            ) from error
+
+    def tables(self) -> dict[str, tuple[Table, ...]]:
+        """Return the tables of each app, sorted by name.
+
+        A mapped table belongs to the app below whose package its class is defined; a Core ``Table``
+        to the app whose module creates it, not to one that merely imports it.
+
+        Raises:
+            AppError: two apps define one table, or it cannot be told which app a table belongs to.
+        """
+        owners = {table: _owner(table, claims) for table, claims in self._claims().items()}
+        first: dict[str, _Claim] = {}
+        for table, claim in owners.items():
+            other = first.setdefault(table.fullname, claim)
+            if other != claim:
+                raise _defined_twice(table.fullname, other, claim)
+        owned: dict[str, set[Table]] = {app: set() for app in self._modules}
+        for table, claim in owners.items():
+            owned[claim.app].add(table)
+        for table, app in self._unnamed(owners):
+            owned[app].add(table)
+        return {app: tuple(sorted(tables, key=lambda table: table.fullname)) for app, tables in owned.items()}
+
+    def _claims(self) -> dict[Table, list[_Claim]]:
+        """Return, for every table that an app's modules can name, the apps that may have defined it."""
+        claims: dict[Table, list[_Claim]] = defaultdict(list)
+        for table, module in _definitions(m for modules in self._modules.values() for m in modules):
+            app = self._app_of(module)
+            if app is not None and _Claim(app, module) not in claims[table]:
+                claims[table].append(_Claim(app, module))
+        return {table: found for table, found in claims.items() if found}
+
+    def _app_of(self, module: str) -> str | None:
+        roots = {app: [self._packages[app], *(m.__name__ for m in ms)] for app, ms in self._modules.items()}
+        found = [
+            (len(root), app) for app, names in roots.items() for root in names if f"{module}.".startswith(f"{root}.")
+        ]
+        return max(found)[1] if found else None
+
+    def _unnamed(self, owners: dict[Table, _Claim]) -> Iterator[tuple[Table, str]]:
+        """Yield tables that no module names (an inline ``secondary``), with the one app that uses their metadata."""
+        users: dict[MetaData, set[str]] = defaultdict(set)
+        for table, claim in owners.items():
+            users[table.metadata].add(claim.app)
+        mapped = {table for table, _ in _definitions(m for ms in self._modules.values() for m in ms)}
+        for metadata, apps in users.items():
+            for table in set(metadata.tables.values()) - mapped:
+                if len(apps) > 1:
+                    raise AppError(
+                        f"table {table.fullname!r} could belong to any of the apps {', '.join(sorted(apps))}: "
+                        "give it a name in the module that defines it",
+                    )
+                yield table, next(iter(apps))
+
+
+def _definitions(modules: Iterable[ModuleType]) -> Iterator[tuple[Table, str]]:
+    """Yield every table that the modules can reach, with the name of a module that may have defined it."""
+    core: list[tuple[Table, str]] = []
+    mapped: dict[Table, str] = {}
+    for module in modules:
+        for value in tuple(vars(module).values()):
+            if isinstance(value, Table):
+                core.append((value, module.__name__))
+            elif isinstance(value, type):
+                for mapper in _mappers_beside(value):
+                    if isinstance(mapper.local_table, Table) and mapper.inherits is None:
+                        mapped[mapper.local_table] = mapper.class_.__module__
+                    elif isinstance(mapper.local_table, Table):
+                        mapped.setdefault(mapper.local_table, mapper.class_.__module__)
+    yield from mapped.items()
+    yield from (found for found in core if found[0] not in mapped)
+
+
+def _mappers_beside(cls: type[Any]) -> Iterable[Mapper[Any]]:
+    """Return every mapper of the registry of ``cls``, which may be a mapped class or a declarative base."""
+    mapper = sqlalchemy.inspect(cls, raiseerr=False)
+    found = mapper.registry if isinstance(mapper, Mapper) else getattr(cls, "registry", None)
+    return found.mappers if isinstance(found, registry) else ()
+
+
+def _owner(table: Table, claims: list[_Claim]) -> _Claim:
+    if len({claim.app for claim in claims}) > 1:
+        creators = [claim for claim in claims if not _merely_imports(claim.module, table)]
+        if len({claim.app for claim in creators}) != 1:
+            raise _defined_twice(table.fullname, claims[0], claims[1])
+        claims = creators
+    return claims[0]
+
+
+def _merely_imports(module: str, table: Table) -> bool:
+    """Tell whether the module got the table by a ``from ... import``."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {alias.asname or alias.name for node in imports for alias in node.names}
+    bound = {name for name, value in vars(sys.modules[module]).items() if value is table}
+    return bool(bound & names) or "*" in names
+
+
+def _defined_twice(table: str, one: _Claim, other: _Claim) -> AppError:
+    return AppError(f"table {table!r} is defined twice, in {one} and in {other}; a table belongs to one app")

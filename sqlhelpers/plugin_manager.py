@@ -1,0 +1,240 @@
+"""Finds plugins, apps and adapters through entry points, and says of each that cannot be used why not."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from sqlhelpers.adapter import Adapter
+from sqlhelpers.app import App
+from sqlhelpers.exceptions import (
+    AdapterNotInstalled,
+    AppError,
+    ConfigurationError,
+    DiscoveryError,
+    PluginLoadError,
+    SqlhelpersError,
+)
+from sqlhelpers.hooks import Hooks, wrong_type
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+APPS = "sqlhelpers.apps"
+PLUGINS = "sqlhelpers.plugins"
+ADAPTERS = "sqlhelpers.adapters"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginInfo:
+    """One entry point, as ``sqlhelpers plugins`` lists it.
+
+    Attributes:
+        kind: ``app``, ``plugin`` or ``adapter``.
+        name: the entry point's name.
+        distribution: the installed distribution that registers it, and its version.
+        value: the module, or the object in a module, that it points to.
+        state: ``loaded``, ``available`` (an adapter that nobody asked for yet), ``disabled`` or ``failed``.
+        hooks: the hooks that it implements.
+        reason: why it is disabled or failed.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    value: str
+    state: str
+    hooks: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class PluginManager(Hooks):
+    """The plugins of one runtime: those registered by hand, and those found through entry points."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[PluginInfo] = []
+        self._apps: dict[str, tuple[App, str]] = {}
+        self._adapters: dict[str, EntryPoint] = {}
+
+    def discover(self, *, disabled: Collection[str] = (), enabled_apps: Collection[str] | None = None) -> None:
+        """Load every app and plugin that is installed, and take note of the adapters.
+
+        Args:
+            disabled: names that are not loaded.
+            enabled_apps: the only apps that are loaded; None for all.
+
+        Raises:
+            DiscoveryError: with one error for each entry point that cannot be used. The others are loaded.
+        """
+        errors: list[SqlhelpersError] = []
+        for group, load in ((PLUGINS, self._load_plugin), (APPS, self._load_app), (ADAPTERS, self._note_adapter)):
+            for name, points in _by_name(group):
+                reason = _why_not(name, group, disabled, enabled_apps)
+                if reason:
+                    self.found += [_info(group, point, "disabled", reason=reason) for point in points]
+                    continue
+                try:
+                    _refuse_doubles(group, points)
+                    hooks = load(points[0])
+                except ConfigurationError as error:
+                    errors.append(error)
+                    self.found += [_info(group, point, "failed", reason=str(error)) for point in points]
+                else:
+                    state = "available" if group == ADAPTERS else "loaded"
+                    self.found.append(_info(group, points[0], state, hooks=hooks))
+        errors += self._collect_apps(enabled_apps)
+        if errors:
+            raise DiscoveryError(errors, self.unaffected())
+
+    def unaffected(self) -> str:
+        """Return a line that names what was loaded all the same, for the end of a list of errors."""
+        names = [f"{info.kind} {info.name} ({info.distribution})" for info in self.found if info.state == "loaded"]
+        return f"not affected: {', '.join(names)}" if names else ""
+
+    def _load_plugin(self, point: EntryPoint) -> tuple[str, ...]:
+        self.register(_import(point), _label(point))
+        return self.hooks_of(_label(point))
+
+    def _load_app(self, point: EntryPoint) -> tuple[str, ...]:
+        value = _import(point)
+        if isinstance(value, App):
+            self.add_app(value, _label(point))
+            return ()
+        if not isinstance(value, ModuleType):
+            expected = "an App, or a package that has models and migrations"
+            raise PluginLoadError(_label(point), f"{point.value} is {type(value).__name__}, not {expected}")
+        self.register(value, _label(point))
+        hooks = self.hooks_of(_label(point))
+        if "sqlhelpers_register_app" not in hooks:
+            self.add_app(App(name=point.name, package=value.__name__), _label(point))
+        return hooks
+
+    def _note_adapter(self, point: EntryPoint) -> tuple[str, ...]:
+        self._adapters[point.name] = point
+        return ()
+
+    def _collect_apps(self, enabled_apps: Collection[str] | None) -> Iterator[SqlhelpersError]:
+        try:
+            results = list(self.call("sqlhelpers_register_app"))
+        except ConfigurationError as error:
+            yield error
+            return
+        for plugin, result in results:
+            apps = [result] if isinstance(result, App) else result
+            if not isinstance(apps, (list, tuple)) or not all(isinstance(app, App) for app in apps):
+                yield wrong_type(plugin, "sqlhelpers_register_app", "an App or a list of them", result)
+                continue
+            for app in apps:
+                if enabled_apps is None or app.name in enabled_apps:
+                    try:
+                        self.add_app(app, plugin)
+                    except AppError as error:
+                        yield error
+
+    def add_app(self, app: App, source: str) -> None:
+        """Add an app.
+
+        Args:
+            app: the app.
+            source: who registers it, for messages.
+
+        Raises:
+            AppError: there is an app with this name, or the name is not one word.
+        """
+        if not re.fullmatch(r"\w[\w.-]*", app.name):
+            raise AppError(f"app {app.name!r} ({source}): its name must be one word of letters, digits, _ and -")
+        if app.name in self._apps:
+            raise AppError(f"two apps are named {app.name!r}: from {self._apps[app.name][1]} and from {source}")
+        self._apps[app.name] = (app, source)
+
+    def apps(self) -> dict[str, App]:
+        """Return the apps by name."""
+        return {name: app for name, (app, _) in self._apps.items()}
+
+    def adapter(self, name: str) -> Adapter:
+        """Load the adapter for a framework.
+
+        Args:
+            name: the framework's top-level module.
+
+        Raises:
+            AdapterNotInstalled: there is no such adapter, or its framework is not installed.
+            PluginLoadError: it cannot be imported.
+        """
+        if name not in self._adapters:
+            known = ", ".join(sorted(self._adapters)) or "none"
+            raise AdapterNotInstalled(f"there is no adapter for {name!r} (installed: {known})")
+        point = self._adapters[name]
+        if find_spec(name) is None:
+            raise AdapterNotInstalled(
+                f"the adapter {_label(point)} needs {name}, which is not installed: pip install 'sqlhelpers[{name}]'",
+            )
+        single = PluginManager()
+        single.register(_import(point), _label(point))
+        for plugin, adapter in single.call("sqlhelpers_register_adapter"):
+            if isinstance(adapter, Adapter):
+                return adapter
+            raise wrong_type(plugin, "sqlhelpers_register_adapter", "an Adapter", adapter)
+        raise PluginLoadError(_label(point), "it does not implement sqlhelpers_register_adapter")
+
+    def adapter_for(self, app: object) -> Adapter:
+        """Load the adapter for an application object, by the top-level module of its class or of a base of it."""
+        modules = [cls.__module__.partition(".")[0] for cls in type(app).__mro__]
+        name = next((module for module in modules if module in self._adapters), modules[0])
+        return self.adapter(name)
+
+
+def _by_name(group: str) -> Iterator[tuple[str, list[EntryPoint]]]:
+    found: dict[str, list[EntryPoint]] = defaultdict(list)
+    for point in entry_points(group=group):
+        found[point.name].append(point)
+    yield from sorted(found.items())
+
+
+def _refuse_doubles(group: str, points: list[EntryPoint]) -> None:
+    if len(points) > 1:
+        names = " and ".join(sorted(_distribution(point) for point in points))
+        raise PluginLoadError(points[0].name, f"the entry point {group}:{points[0].name} is registered by {names}")
+
+
+def _import(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except (Exception, SystemExit) as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PluginLoadError(_label(point), f"{point.value} cannot be imported: {cause}") from error
+
+
+def _why_not(name: str, group: str, disabled: Iterable[str], enabled_apps: Collection[str] | None) -> str:
+    if name in disabled:
+        return "disabled by disable_plugins"
+    if group == APPS and enabled_apps is not None and name not in enabled_apps:
+        return "not in enable_apps"
+    return ""
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+
+
+def _label(point: EntryPoint) -> str:
+    """Return how messages call the plugin: entry point, group and distribution."""
+    return f"{point.name!r} ({point.group} of {_distribution(point)})"
+
+
+def _info(group: str, point: EntryPoint, state: str, hooks: tuple[str, ...] = (), reason: str = "") -> PluginInfo:
+    return PluginInfo(
+        kind=group.rpartition(".")[2].removesuffix("s"),
+        name=point.name,
+        distribution=_distribution(point),
+        value=point.value,
+        state=state,
+        hooks=hooks,
+        reason=reason,
+    )

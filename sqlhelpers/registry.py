@@ -1,0 +1,179 @@
+"""``AppRegistry``: which apps there are, the tables of each, and their order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from sqlhelpers.app import App
+from sqlhelpers.engines import Defaults
+from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
+from sqlhelpers.histories import History, version_table_of
+from sqlhelpers.models import ModelModules
+from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.revisions import Revisions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Table
+
+    from sqlhelpers.settings import Settings
+
+
+class AppRegistry:
+    """The plugins and apps of one runtime. Nothing is imported before it is asked for.
+
+    Args:
+        settings: which of them are wanted, and what is corrected about them.
+        plugins: plugins and apps registered by hand; None to find what is installed.
+    """
+
+    def __init__(self, settings: Settings, plugins: PluginManager | None = None) -> None:
+        self.settings = settings
+        self._given_plugins = plugins
+
+    @cached_property
+    def plugins(self) -> PluginManager:
+        """The plugins.
+
+        Raises:
+            DiscoveryError: plugins cannot be used.
+        """
+        plugins, errors = self._discovered
+        if errors:
+            raise DiscoveryError(errors, plugins.unaffected())
+        return plugins
+
+    @cached_property
+    def _discovered(self) -> tuple[PluginManager, tuple[SqlhelpersError, ...]]:
+        plugins = self._given_plugins or PluginManager()
+        plugins.register(Defaults(), "sqlhelpers")
+        if self._given_plugins is None:
+            settings = self.settings
+            try:
+                plugins.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+            except DiscoveryError as error:
+                return plugins, error.errors
+        return plugins, ()
+
+    @cached_property
+    def apps(self) -> dict[str, App]:
+        """The apps by name, in the order in which they are synced.
+
+        Raises:
+            DiscoveryError: plugins or apps cannot be used, with one error for each.
+        """
+        return {name: self._apps_and_tables[0][name] for name in self._order}
+
+    @property
+    def tables(self) -> dict[str, tuple[Table, ...]]:
+        """The tables of each app."""
+        return self._apps_and_tables[1]
+
+    @cached_property
+    def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:
+        plugins, found = self._discovered
+        errors = list(found)
+        modules = ModelModules()
+        apps = self._configured(plugins.apps())
+        for name, app in apps.items():
+            try:
+                modules.load(name, app.package, app.model_modules())
+                app.migrations_folder()
+            except AppError as error:
+                errors.append(error)
+        errors += self._unknown_names(apps)
+        try:
+            tables = modules.tables()
+        except AppError as error:
+            errors.append(error)
+        if errors:
+            raise DiscoveryError(errors, plugins.unaffected())
+        return apps, tables
+
+    def _configured(self, registered: Mapping[str, App]) -> dict[str, App]:
+        """Return the registered apps as the settings correct them, and those that only the settings declare."""
+        apps = dict(registered)
+        for name, settings in self.settings.apps.items():
+            changes: dict[str, Any] = {field: getattr(settings, field) for field in settings.model_fields_set}
+            if changes.get("migrations") is False:
+                changes["migrations"] = None
+            if name not in apps:
+                module = (settings.models or (name,))[0]
+                apps[name] = App(name=name, package=settings.package or module.rpartition(".")[0] or module)
+            apps[name] = replace(apps[name], **changes)
+        wanted = self.settings.enable_apps
+        return {name: app for name, app in sorted(apps.items()) if wanted is None or name in wanted}
+
+    def _unknown_names(self, apps: Mapping[str, App]) -> Iterable[AppError]:
+        for name in self.settings.enable_apps or ():
+            if name not in apps:
+                yield AppError(f"enable_apps names {name!r}, which is not installed{near(name, apps)}")
+        for name, app in apps.items():
+            for required in app.requires:
+                if required not in apps:
+                    yield AppError(f"app {name!r} requires {required!r}, which is not installed{near(required, apps)}")
+            if app.bind not in self.settings.databases and self.settings.databases:
+                known = ", ".join(self.settings.databases)
+                yield AppError(f"app {name!r} belongs to database {app.bind!r}, which is not configured ({known} are)")
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        apps, tables = self._apps_and_tables
+        owners = {table.fullname: name for name, owned in tables.items() for table in owned}
+        sorter: TopologicalSorter[str] = TopologicalSorter()
+        for name, app in apps.items():
+            targets = (key.target_fullname.rpartition(".")[0] for table in tables[name] for key in table.foreign_keys)
+            sorter.add(name, *sorted({owners.get(target, name) for target in targets} - {name} | {*app.requires}))
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            way = " -> ".join(error.args[1])
+            raise DiscoveryError(
+                [AppError(f"the apps depend on each other in a circle: {way} (by foreign keys or `requires`)")],
+                self._discovered[0].unaffected(),
+            ) from error
+        order: list[str] = []
+        while ready := sorted(sorter.get_ready()):
+            order += ready
+            sorter.done(*ready)
+        return tuple(order)
+
+    def histories(self, bind: str) -> tuple[History, ...]:
+        """Return the histories of a database, in the order in which they are synced."""
+        histories = [self._history(app) for app in self.apps.values() if app.bind == bind]
+        alembic = self.settings.databases[bind].alembic
+        if alembic.migrations_path is not None:
+            histories.append(
+                History(
+                    revisions=Revisions(alembic.migrations_path),
+                    version_table=alembic.version_table,
+                    version_table_schema=alembic.version_table_schema,
+                ),
+            )
+        places = [(history.version_table_schema, history.version_table) for history in histories]
+        for history, place in zip(histories, places, strict=True):
+            if places.count(place) > 1:
+                raise AppError(f"two histories in database {bind!r} share the version table {history.version_table}")
+        return tuple(histories)
+
+    def _history(self, app: App) -> History:
+        folder = app.migrations_folder()
+        return History(
+            app=app.name,
+            tables=self.tables[app.name],
+            revisions=Revisions(folder, app.name) if folder else None,
+            version_table=app.version_table or version_table_of(app.name),
+            version_table_schema=app.version_table_schema,
+            bootstrap=app.bootstrap,
+        )
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message that suggests the name among ``known`` that ``name`` may stand for."""
+    found = get_close_matches(name, list(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""

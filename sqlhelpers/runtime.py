@@ -1,0 +1,256 @@
+"""``Runtime``: settings, plugins and apps brought together into managers."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.database import Database
+from sqlhelpers.dialects import failures_named
+from sqlhelpers.exceptions import DriverNotInstalled, SeveralFailures, SqlhelpersError, UnknownBind
+from sqlhelpers.histories import refuse_doubtful
+from sqlhelpers.manager import DatabaseManager
+from sqlhelpers.registry import AppRegistry, near
+from sqlhelpers.settings import Settings
+from sqlhelpers.urls import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from sqlalchemy import Table
+
+    from sqlhelpers.app import App
+    from sqlhelpers.migrations import Progress
+    from sqlhelpers.plugin_manager import PluginManager
+    from sqlhelpers.report import DatabaseReport
+
+
+class Runtime:
+    """The databases of one configuration, with the apps that are installed.
+
+    Nothing is read, imported or connected before it is needed. Several runtimes in one process do not
+    see each other. A runtime can be used as a context manager, sync or async, which disposes of its engines.
+
+    Args:
+        settings: the configuration; None to read it from where the process runs.
+        plugin_manager: plugins and apps registered by hand; None to find what is installed.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, plugin_manager: PluginManager | None = None) -> None:
+        self._given_settings = settings
+        self._given_plugins = plugin_manager
+        self._managers: dict[str, DatabaseManager] = {}
+        self._async_managers: dict[str, AsyncDatabaseManager] = {}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration."""
+        return self._given_settings or Settings()
+
+    @cached_property
+    def registry(self) -> AppRegistry:
+        """The plugins and apps."""
+        return AppRegistry(self.settings, self._given_plugins)
+
+    @property
+    def plugins(self) -> PluginManager:
+        """The plugins.
+
+        Raises:
+            DiscoveryError: plugins cannot be used.
+        """
+        return self.registry.plugins
+
+    @property
+    def apps(self) -> dict[str, App]:
+        """The apps by name, in the order in which they are synced.
+
+        Raises:
+            DiscoveryError: plugins or apps cannot be used, with one error for each.
+        """
+        return self.registry.apps
+
+    @property
+    def tables(self) -> dict[str, tuple[Table, ...]]:
+        """The tables of each app."""
+        return self.registry.tables
+
+    def binds(self, names: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the names of the configured databases, or ``names`` if all of them are configured.
+
+        Raises:
+            UnknownBind: one of them is not, or there is none at all.
+        """
+        known = self.settings.databases
+        if not known:
+            hint = "; set DATABASE_URL, or `default` under [tool.sqlhelpers.databases] in pyproject.toml"
+            raise UnknownBind(names[0] if names else "default", known, hint)
+        for name in names:
+            if name not in known:
+                raise UnknownBind(name, known, near(name, known))
+        return tuple(names) or tuple(known)
+
+    def database(self, bind: str = "default") -> Database:
+        """Return what the managers of ``bind`` share: its settings, the apps in it, and the plugins."""
+        self.binds([bind])
+        return Database(bind, self.settings.databases[bind], partial(self.registry.histories, bind), self.plugins)
+
+    def manager(self, bind: str = "default") -> DatabaseManager:
+        """Return the manager of a database, always the same one.
+
+        Raises:
+            UnknownBind: no such database is configured.
+        """
+        if bind not in self._managers:
+            self._managers[bind] = DatabaseManager.serving(self.database(bind))
+        return self._managers[bind]
+
+    def async_manager(self, bind: str = "default") -> AsyncDatabaseManager:
+        """Return the async manager of a database, always the same one.
+
+        Raises:
+            UnknownBind: no such database is configured.
+        """
+        if bind not in self._async_managers:
+            self._async_managers[bind] = AsyncDatabaseManager.serving(self.database(bind))
+        return self._async_managers[bind]
+
+    def run_sync(
+        self,
+        binds: Sequence[str] = (),
+        *,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        done: Callable[[DatabaseReport], None] | None = None,
+    ) -> tuple[DatabaseReport, ...]:
+        """Bring databases to the state that the installed code expects, one after another.
+
+        An async driver serves where no sync one is installed. A database that fails does not keep
+        the others from being synced.
+
+        Args:
+            binds: the names of the databases; all of them if empty.
+            dry_run: only look, and raise what a run would refuse.
+            progress: called before each revision runs.
+            done: called with the report on each database as soon as it is done.
+
+        Returns:
+            one report for each database.
+
+        Raises:
+            SeveralFailures: more than one database failed. If one did, its own error is raised.
+        """
+
+        def work(manager: DatabaseManager | AsyncDatabaseManager) -> Any:
+            return manager.get_report() if dry_run else manager.sync_apps(progress)
+
+        return self._each(binds, work, done, refuse=dry_run)
+
+    def status(
+        self,
+        binds: Sequence[str] = (),
+        done: Callable[[DatabaseReport], None] | None = None,
+    ) -> tuple[DatabaseReport, ...]:
+        """Return the state of databases, all of them if ``binds`` is empty; nothing is changed.
+
+        Raises:
+            SeveralFailures: more than one database failed. If one did, its own error is raised.
+        """
+        return self._each(binds, lambda manager: manager.get_report(), done)
+
+    def adopt(self, bind: str = "default", app: str | None = None) -> tuple[str, ...]:
+        """Record the position of an app whose tables are there already; return what differs if that is wrong."""
+        return self._one(bind, lambda manager: manager.adopt(app))  # type: ignore[no-any-return]
+
+    def _each(
+        self,
+        binds: Sequence[str],
+        work: Callable[[DatabaseManager | AsyncDatabaseManager], Any],
+        done: Callable[[DatabaseReport], None] | None,
+        *,
+        refuse: bool = False,
+    ) -> tuple[DatabaseReport, ...]:
+        names = self.binds(binds)
+        self.apps  # noqa: B018  # what is wrong with plugins and apps is wrong for every database
+        reports: list[DatabaseReport] = []
+        errors: list[SqlhelpersError] = []
+        for bind in names:
+            try:
+                report = self._one(bind, work)
+                if refuse:
+                    refuse_doubtful(report)
+            except SqlhelpersError as error:
+                errors.append(error)
+                continue
+            reports.append(report)
+            if done:
+                done(report)
+        if len(errors) > 1:
+            raise SeveralFailures(errors)
+        if errors:
+            raise errors[0]
+        return tuple(reports)
+
+    def _one(self, bind: str, work: Callable[[DatabaseManager | AsyncDatabaseManager], Any]) -> Any:
+        database = self.database(bind)
+        with failures_named(bind, database.url):
+            try:
+                resolve(database.url, aio=False, drivers=self.plugins.drivers())
+            except DriverNotInstalled:
+                return asyncio.run(_async_work(AsyncDatabaseManager.serving(database), work))
+            return work(self.manager(bind))
+
+    def attach(self, app: object) -> Self:
+        """Wire this runtime into an application object of a framework.
+
+        The adapter is the one that the settings name, or the one for the class of ``app``.
+
+        Raises:
+            AdapterNotInstalled: there is no adapter for it.
+        """
+        plugins, name = self.plugins, self.settings.adapter
+        adapter = plugins.adapter(name) if name else plugins.adapter_for(app)
+        adapter.attach(app, self)
+        return self
+
+    def dispose(self) -> None:
+        """Close the pooled connections of the sync managers."""
+        for manager in self._managers.values():
+            manager.dispose()
+
+    async def dispose_async(self) -> None:
+        """Close the pooled connections of all managers."""
+        self.dispose()
+        for manager in self._async_managers.values():
+            await manager.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.dispose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.dispose_async()
+
+
+async def _async_work(manager: AsyncDatabaseManager, work: Callable[[AsyncDatabaseManager], Any]) -> Any:
+    async with manager:
+        return await work(manager)
