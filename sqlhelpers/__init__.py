@@ -47,7 +47,25 @@ _MODULES = {
     "is_sqlite": "manager",
 }
 
-__all__ = [*_MODULES]  # noqa: PLE0604  # pyright and the tests compare it with the imports above
+__all__ = [
+    "NAMING_CONVENTION",
+    "Adapter",
+    "App",
+    "AppReport",
+    "Base",
+    "DatabaseManager",
+    "DatabaseReport",
+    "DatabaseSettings",
+    "DatabaseStatus",
+    "Drivers",
+    "Runtime",
+    "Settings",
+    "SqlhelpersError",
+    "SyncResult",
+    "exists_in_db",
+    "hookimpl",
+    "is_sqlite",
+]
 
 
 def __getattr__(name: str) -> Any:

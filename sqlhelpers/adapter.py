@@ -15,6 +15,7 @@ class Adapter(Protocol):
     @property
     def framework(self) -> str:
         """The top-level module of the framework, which is also the name of the entry point: ``fastapi``."""
+        ...
 
     def attach(self, app: Any, runtime: Runtime | None = None) -> Runtime:
         """Wire sessions and disposal into ``app``, and return the runtime that serves it.
@@ -23,3 +24,4 @@ class Adapter(Protocol):
             app: the framework's application object.
             runtime: the runtime to use; None makes one from the settings.
         """
+        ...

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlhelpers.exceptions import AppError, MigrationsNotFound
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 #: How a database without any table of an app gets them: from the models, or by running every revision.
 Bootstrap = Literal["models", "migrations"]
@@ -21,7 +24,8 @@ class App:
         name: what the app is called in settings, output and the name of its version table.
         package: the import package that the other arguments are relative to.
         models: dotted name of the model module, or several; a package is walked recursively.
-            Default: ``PACKAGE.models``, or the module itself where PACKAGE is a single module. An empty tuple for an app that has migrations only.
+            Default: ``PACKAGE.models``, or the module itself where PACKAGE is a single module.
+            An empty tuple for an app that has migrations only.
         migrations: the folder that holds ``versions/``: a path, absolute or below the package's folder.
             None for an app without migrations: its tables are created where they are missing, and
             never changed. Default: ``migrations``.
@@ -44,14 +48,17 @@ class App:
     bootstrap: Bootstrap = "models"
 
     def model_modules(self) -> tuple[str, ...]:
-        """Return the dotted names of the modules to import, as far as the convention finds them."""
-        if self.models is None:
-            conventional = f"{self.package}.models"
-            found = find_spec(self.package)
-            if found is not None and found.submodule_search_locations is None:
-                return (self.package,)
-            return (conventional,) if find_spec(conventional) else ()
-        return (self.models,) if isinstance(self.models, str) else self.models
+        """Return the dotted names of the modules to import.
+
+        Raises:
+            AppError: the package is not installed.
+        """
+        if self.models is not None:
+            return (self.models,) if isinstance(self.models, str) else self.models
+        if self._spec(self.package).submodule_search_locations is None:
+            return (self.package,)
+        conventional = f"{self.package}.models"
+        return (conventional,) if find_spec(conventional) else ()
 
     def migrations_folder(self) -> Path | None:
         """Return the migrations folder, or None for an app that says it has none.
@@ -72,10 +79,17 @@ class App:
         return folder
 
     def _folder(self) -> Path:
-        spec = find_spec(self.package) if self.package else None
-        if spec is None:
-            if Path(self.migrations or "").is_absolute():
-                return Path()
-            raise AppError(f"app {self.name!r}: its package {self.package!r} is not installed")
+        if Path(self.migrations or "").is_absolute():
+            return Path()
+        spec = self._spec(self.package)
         places = list(spec.submodule_search_locations or ())
         return Path(places[0]) if places else Path(spec.origin or ".").parent
+
+    def _spec(self, name: str) -> ModuleSpec:
+        try:
+            found = find_spec(name)
+        except (Exception, SystemExit) as error:
+            raise AppError(f"app {self.name!r}: {name} cannot be imported: {type(error).__name__}: {error}") from error
+        if found is None:
+            raise AppError(f"app {self.name!r}: its package {name!r} is not installed")
+        return found

@@ -9,14 +9,16 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import click
 
 from sqlhelpers.exceptions import SqlhelpersError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from click.shell_completion import ShellComplete
 
     from sqlhelpers.report import AppReport, DatabaseReport
     from sqlhelpers.runtime import Runtime
@@ -58,7 +60,7 @@ class _Group(click.Group):
     def _ask_plugins(self) -> None:
         from importlib.metadata import entry_points
 
-        type(self)._asked_plugins = True
+        self._asked_plugins = True
         if entry_points(group="sqlhelpers.plugins"):
             from sqlhelpers.runtime import Runtime
 
@@ -89,7 +91,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @_as_json
 def run_sync(binds: Sequence[str], *, dry_run: bool, as_json: bool) -> None:
-    """Create or upgrade databases; run it as often as you like.
+    r"""Create or upgrade databases; run it as often as you like.
 
     \b
     Example: sqlhelpers run-sync -d default --dry-run
@@ -103,7 +105,7 @@ def run_sync(binds: Sequence[str], *, dry_run: bool, as_json: bool) -> None:
 @click.option("--check", is_flag=True, help="End with status 1 unless everything is up to date.")
 @_as_json
 def status(binds: Sequence[str], *, check: bool, as_json: bool) -> None:
-    """Show the state of databases, and change nothing.
+    r"""Show the state of databases, and change nothing.
 
     \b
     Example: sqlhelpers status --check
@@ -118,7 +120,7 @@ def status(binds: Sequence[str], *, check: bool, as_json: bool) -> None:
 @click.argument("app", required=False)
 @click.option("-d", "--database", "bind", metavar="NAME", default="default", show_default=True)
 def adopt(app: str | None, bind: str) -> None:
-    """Record the revision of tables that were made without it, if they are as the models say.
+    r"""Record the revision of tables that were made without it, if they are as the models say.
 
     \b
     Example: sqlhelpers adopt bookshop
@@ -174,16 +176,15 @@ def config(*, as_json: bool) -> None:
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script for a shell.
+    r"""Print the completion script for a shell.
 
     \b
     Example: eval "$(sqlhelpers completion bash)"
     """
     from click.shell_completion import get_completion_class
 
-    script = get_completion_class(shell)
-    assert script
-    click.echo(script(cli, {}, "sqlhelpers", "_SQLHELPERS_COMPLETE").source())
+    made = cast("type[ShellComplete]", get_completion_class(shell))  # the choices are those that click knows
+    click.echo(made(cli, {}, "sqlhelpers", "_SQLHELPERS_COMPLETE").source())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -310,7 +311,7 @@ def _styled(text: str, colour: str, stream: Any = None) -> str:
     return click.style(text, fg=colour) if wanted else text
 
 
-def _table(rows: Iterator[list[str]] | Any) -> None:
+def _table(rows: Iterable[list[str]]) -> None:
     """Print rows in columns that line up, two spaces apart."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(cells[0]))] if cells else []
@@ -326,7 +327,7 @@ class _Bar:
         self._progress: Any = None
         self._task: Any = None
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Self:
         return self
 
     def advance(self, app: str | None, revision: str, position: int, total: int) -> None:

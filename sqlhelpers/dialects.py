@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,9 @@ def schema_transaction(connection: Connection) -> Iterator[None]:
         IntegrityError: the block left rows behind whose parents are gone.
     """
     if connection.dialect.name != "sqlite":
-        with _transaction(connection):
+        with _transaction(connection), warnings.catch_warnings():
+            # the async drivers warn of what the server notes; only SQLAlchemy's own names are behind this one
+            warnings.filterwarnings("ignore", "Name '.*' ignored for PRIMARY key")
             yield
         return
     connection.execution_options(**{_BEGIN: "IMMEDIATE"})

@@ -69,7 +69,7 @@ class History:
         """Return what Alembic's ``configure`` needs to know of this history."""
         owned = {(table.schema, table.name) for table in self.tables}
 
-        def is_owned(schema_object: Any, name: str | None, kind: str, *_: object) -> bool:
+        def is_owned(schema_object: Any, _: str | None, kind: str, *__: object) -> bool:
             table = schema_object if kind == "table" else schema_object.table
             return (table.schema, table.name) in owned
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from alembic.autogenerate import compare_metadata
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import NoReferencedTableError
 
+from sqlhelpers.comparison import differences
 from sqlhelpers.dialects import schema_transaction, undoes_ddl
 from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
 from sqlhelpers.histories import ALEMBICS_OWN, read_status, recorded, refuse_doubtful
@@ -211,26 +211,6 @@ def _move(connection: Connection, history: History, revisions: Sequence[str]) ->
         stamp(connection, history, revision)
     old = MigrationContext.configure(connection, opts={"version_table_schema": history.version_table_schema})._version
     connection.execute(old.delete().where(old.c.version_num.in_(revisions)))
-
-
-def differences(connection: Connection, history: History) -> tuple[str, ...]:
-    """Return how the tables in a database differ from the models, types and server defaults included."""
-    context = MigrationContext.configure(connection, opts=history.options(connection))
-    found: list[str] = []
-    for metadata in history.metadatas:
-        for difference in compare_metadata(context, metadata):
-            found += _worded(difference)
-    return tuple(found)
-
-
-def _worded(difference: Any) -> Iterator[str]:
-    if isinstance(difference, list):  # changes of one column come together
-        for each in difference:
-            yield from _worded(each)
-        return
-    verb, *what = difference
-    names = [getattr(each, "fullname", None) or getattr(each, "name", None) or each for each in what]
-    yield f"{verb.replace('_', ' ')}: {' '.join(str(name) for name in names if isinstance(name, str))}"
 
 
 def drop(connection: Connection, histories: Sequence[History]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.adapter import Adapter
 from sqlhelpers.app import App
+from sqlhelpers.engines import Defaults
 from sqlhelpers.exceptions import (
     AdapterNotInstalled,
     AppError,
@@ -58,6 +59,7 @@ class PluginManager(Hooks):
 
     def __init__(self) -> None:
         super().__init__()
+        self.register(Defaults(), "sqlhelpers")
         self.found: list[PluginInfo] = []
         self._apps: dict[str, tuple[App, str]] = {}
         self._adapters: dict[str, EntryPoint] = {}
@@ -175,7 +177,7 @@ class PluginManager(Hooks):
             raise AdapterNotInstalled(
                 f"the adapter {_label(point)} needs {name}, which is not installed: pip install 'sqlhelpers[{name}]'",
             )
-        single = PluginManager()
+        single = Hooks()
         single.register(_import(point), _label(point))
         for plugin, adapter in single.call("sqlhelpers_register_adapter"):
             if isinstance(adapter, Adapter):

@@ -9,7 +9,6 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.app import App
-from sqlhelpers.engines import Defaults
 from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
 from sqlhelpers.histories import History, version_table_of
 from sqlhelpers.models import ModelModules
@@ -51,7 +50,6 @@ class AppRegistry:
     @cached_property
     def _discovered(self) -> tuple[PluginManager, tuple[SqlhelpersError, ...]]:
         plugins = self._given_plugins or PluginManager()
-        plugins.register(Defaults(), "sqlhelpers")
         if self._given_plugins is None:
             settings = self.settings
             try:
@@ -87,6 +85,7 @@ class AppRegistry:
             except AppError as error:
                 errors.append(error)
         errors += self._unknown_names(apps)
+        tables: dict[str, tuple[Table, ...]] = {}
         try:
             tables = modules.tables()
         except AppError as error:

@@ -58,7 +58,7 @@ class Revisions:
             MultipleHeads: it has several heads.
         """
         heads = self.heads()
-        if not heads:
+        if len(heads) == 0:
             raise MigrationsNotFound(
                 f"{_owner(self.app)} {self.folder} holds no revisions; "
                 "write the first one, or include versions/*.py in the wheel",

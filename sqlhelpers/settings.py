@@ -270,14 +270,14 @@ def _near(name: str, known: set[str]) -> str:
 
 def _problems(error: ValidationError, layers: tuple[Layer, ...], otherwise: str = "default") -> Iterator[str]:
     for found in error.errors(include_url=False, include_input=False):
-        path = tuple(str(part) for part in found["loc"])
+        where = path = tuple(str(part) for part in found["loc"])
         if found["type"] == "extra_forbidden":
             what = f"there is no such setting{_near(path[-1], _siblings(path))}"
         elif found["type"] == "missing":
-            what = "it is missing"
+            what, where = "it is missing", path[:-1]
         else:
             what = found["msg"].removeprefix("Value error, ")
-        yield f"setting {'.'.join(path)}: {what} ({_origin(path, layers, otherwise)})"
+        yield f"setting {'.'.join(path)}: {what} ({_origin(where, layers, otherwise)})"
 
 
 def _siblings(path: tuple[str, ...]) -> set[str]:

@@ -180,7 +180,7 @@ def _place(nested: dict[str, Any], path: Path_, value: Any, origin: str) -> None
 
 
 def _url_path(path: Path_) -> Path_:
-    return (*path, "sqlalchemy", "url") if len(path) == 2 and path[0] == "databases" else path
+    return (*path, "sqlalchemy", "url") if path[:1] == ("databases",) and not path[2:] else path
 
 
 def _normalised(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _ALIASES = {"postgres": "postgresql"}
+_SECRET_LENGTH = 4  # what is shorter is no secret, and would spoil the text that it is taken out of
 _SECRET_QUERY_KEY = re.compile(r"pass|secret|token", re.IGNORECASE)
 
 
@@ -78,8 +79,8 @@ def scrub(text: str, url: str | URL) -> str:
     parsed = parse(url)
     encoded = re.search(r":([^:@/]*)@", parsed.render_as_string(hide_password=False))
     for secret in (parsed.password, encoded and encoded[1]):
-        if secret and len(secret) > 3:  # replacing a single letter would only spoil the text
-            line = line.replace(secret, "***")
+        if len(secret or "") >= _SECRET_LENGTH:
+            line = line.replace(str(secret), "***")
     return line
 
 

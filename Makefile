@@ -1,0 +1,94 @@
+# Every target sets up what it needs in .venv, with uv if it is installed and with venv and pip if not.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.14; do \
+	if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$each; break; fi; done)
+EXAMPLES := -e examples/countries -e examples/bookshop
+INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
+
+.PHONY: help demo test check lint types contracts wheel minimum pythons constraints clean
+
+help: ## show what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show their state and a few rows
+	@echo '== the bookshop: two apps, one SQLite file: sqlhelpers run-sync'
+	@cd examples/bookshop && rm -f bookshop.db bookshop.db-shm bookshop.db-wal && time ../../$(BIN)/sqlhelpers run-sync
+	@echo '== once more: there is nothing to do'
+	@cd examples/bookshop && ../../$(BIN)/sqlhelpers run-sync
+	@echo '== sqlhelpers status'
+	@cd examples/bookshop && ../../$(BIN)/sqlhelpers status
+	@echo '== a few rows'
+	@cd examples/bookshop && ../../$(BIN)/python -m bookshop
+
+test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and MariaDB servers
+	@echo '== the tests; servers that are not installed are named in the summary'
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: lint types contracts wheel minimum pythons ## run every check but the tests on the newest versions
+
+lint: $(VENV)/.dev ## style, with every rule of ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## types, with mypy and pyright
+	@$(BIN)/mypy
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+contracts: $(VENV)/.dev ## which module may import which
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+wheel: $(VENV)/.dev ## the built wheel, installed alone into a fresh environment
+	@echo '== the wheel alone'
+	@rm -rf build/wheel && $(BIN)/uv build -q --wheel -o build/wheel
+	@$(BIN)/uv venv -q build/wheel/env --python $(BIN)/python
+	@$(BIN)/uv pip install -q --python build/wheel/env/bin/python build/wheel/*.whl
+	@cd build/wheel && DATABASE_URL=sqlite:///x.db ../../tests/smoke.sh env/bin
+
+minimum: $(VENV)/.dev ## the tests at the lowest versions of direct dependencies (SQLAlchemy 2.0)
+	@echo '== the lowest versions of direct dependencies'
+	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
+	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
+	@build/minimum/bin/python -m pytest -q -p no:cacheprovider $(ARGS)
+
+pythons: $(VENV)/.dev ## the tests on every other Python from 3.11 up that is installed
+	@for version in 3.11 3.12 3.13 3.14; do \
+		python=$$($(BIN)/uv python find --no-python-downloads --system $$version 2>/dev/null) || continue; \
+		[ "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" != $$version ] || continue; \
+		echo "== Python $$version"; \
+		$(BIN)/uv venv -q --allow-existing build/python-$$version --python $$python; \
+		$(BIN)/uv pip install -q --python build/python-$$version/bin/python -c constraints.txt -e '.[all]' --group test $(EXAMPLES); \
+		build/python-$$version/bin/python -m pytest -q -p no:cacheprovider $(ARGS); \
+	done
+
+constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest versions
+	@$(BIN)/uv pip compile -q --upgrade --universal --all-extras --group dev --no-emit-package sqlhelpers \
+		--custom-compile-command 'make constraints' pyproject.toml examples/countries/pyproject.toml -o constraints.txt
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed; say where with: make PYTHON=/path/to/python3'; exit 1; }
+	@echo '== making $(VENV) with $(if $(UV),uv,venv and pip)'
+	@$(if $(UV),uv venv -q --python $(PYTHON) $(VENV),$(PYTHON) -m venv $(VENV))
+	@$(if $(UV),,$@ -m pip install -q --upgrade pip)
+
+INSTALL = $(if $(UV),VIRTUAL_ENV=$(VENV) uv pip install -q,$(BIN)/python -m pip install -q) -c constraints.txt
+
+$(VENV)/.demo: $(INPUTS) | $(BIN)/python
+	@echo '== installing sqlhelpers and the examples into $(VENV)'
+	@$(INSTALL) -e '.[sqlite]' $(EXAMPLES)
+	@touch $@
+
+$(VENV)/.dev: $(INPUTS) | $(BIN)/python
+	@echo '== installing sqlhelpers, the examples and the development tools into $(VENV)'
+	@$(INSTALL) -e '.[all]' $(EXAMPLES) --group dev
+	@touch $@ $(VENV)/.demo

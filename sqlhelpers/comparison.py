@@ -1,0 +1,70 @@
+"""Compares the tables in a database with the models, through Alembic, and puts what differs into words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection
+
+    from sqlhelpers.histories import History
+
+
+def differences(connection: Connection, history: History) -> tuple[str, ...]:
+    """Return how a history's tables differ from its models, types and server defaults included.
+
+    Args:
+        connection: a connection to the database.
+        history: the app; other tables are not looked at.
+
+    Returns:
+        one line for each difference; empty if there is none.
+    """
+    context = MigrationContext.configure(connection, opts=history.options(connection))
+    return tuple(
+        line
+        for metadata in history.metadatas
+        for difference in compare_metadata(context, metadata)
+        for line in _worded(difference)
+    )
+
+
+def _worded(difference: Any) -> Iterator[str]:
+    """Say what one of Alembic's differences means, which is what it would do to the database."""
+    if isinstance(difference, list):  # the changes of one column come together
+        for change in difference:
+            yield from _worded(change)
+        return
+    verb, *subject = difference
+    action, _, kind = verb.partition("_")
+    if action == "modify":
+        _, table, column, _, found, wanted = subject
+        yield f"column {table}.{column}: {kind} is {_shown(found)}, and {_shown(wanted)} in the models"
+    elif kind == "column":
+        yield f"column {subject[1]}.{subject[2].name} {_where(action)}"
+    else:
+        yield f"{kind.replace('fk', 'foreign key')} {_name(subject[0])} {_where(action)}"
+
+
+def _where(action: str) -> str:
+    return "is missing" if action == "add" else "is not in the models"
+
+
+def _name(item: Any) -> str:
+    if isinstance(item, Table):
+        return item.fullname
+    columns = ", ".join(each.name for each in getattr(item, "columns", ()) if isinstance(each, Column))
+    table = getattr(item, "table", None)
+    return f"{item.name or 'without a name'} on {table.fullname if table is not None else '?'} ({columns})"
+
+
+def _shown(value: Any) -> str:
+    """Return a type, a flag or a server default as text."""
+    argument = getattr(value, "arg", value)
+    return str(getattr(argument, "text", argument))

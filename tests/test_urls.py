@@ -1,0 +1,133 @@
+"""``sqlhelpers.urls``: read, masked, resolved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from sqlhelpers import urls
+from sqlhelpers.engines import default_hooks
+from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL
+from sqlhelpers.urls import Drivers
+
+DRIVERS = default_hooks().drivers()
+
+
+@pytest.mark.parametrize(
+    ("url", "sync", "aio"),
+    [
+        ("sqlite:///x.db", "sqlite+pysqlite", "sqlite+aiosqlite"),
+        ("sqlite+aiosqlite:///x.db", "sqlite+pysqlite", "sqlite+aiosqlite"),
+        ("postgresql://h/d", "postgresql+psycopg", "postgresql+asyncpg"),
+        ("postgres://h/d", "postgresql+psycopg", "postgresql+asyncpg"),
+        ("postgresql+psycopg://h/d", "postgresql+psycopg", "postgresql+psycopg"),
+        ("postgresql+asyncpg://h/d", "postgresql+psycopg", "postgresql+asyncpg"),
+        ("mysql://h/d", "mysql+pymysql", "mysql+asyncmy"),
+        ("mariadb://h/d", "mariadb+pymysql", "mariadb+asyncmy"),
+        ("mariadb+aiomysql://h/d", "mariadb+pymysql", "mariadb+aiomysql"),
+    ],
+)
+def test_one_url_serves_both_managers(url, sync, aio):
+    """Each manager resolves the driver for itself, and keeps one that the user wrote where it fits."""
+    if "aiomysql" in url:
+        pytest.importorskip("aiomysql", reason="aiomysql is the second choice, not an extra")
+
+    assert urls.resolve(url, aio=False, drivers=DRIVERS).drivername == sync
+    assert urls.resolve(url, aio=True, drivers=DRIVERS).drivername == aio
+
+
+def test_a_missing_driver_names_the_extra(monkeypatch):
+    """Without any of the driver packages, the error says what to install."""
+    monkeypatch.setattr(urls, "find_spec", lambda _: None)
+
+    with pytest.raises(DriverNotInstalled, match=r"asyncmy or aiomysql.*pip install 'sqlhelpers\[mysql\]'"):
+        urls.resolve("mariadb://h/d", aio=True, drivers=DRIVERS)
+
+
+def test_the_second_driver_serves_where_the_first_is_missing(monkeypatch):
+    """The first driver that is installed is taken."""
+    monkeypatch.setattr(urls, "find_spec", lambda name: None if name == "asyncmy" else object())
+
+    assert urls.resolve("mysql://h/d", aio=True, drivers=DRIVERS).drivername == "mysql+aiomysql"
+
+
+def test_a_plugin_can_bring_drivers():
+    """A dialect that the core does not know is served by registered drivers."""
+    drivers = {"oracle": Drivers(sync=("oracledb",), aio=("oracledb",))}
+
+    assert urls.resolve("oracle://h/d", aio=False, drivers=drivers).drivername == "oracle+oracledb"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "nonsense", "postgresql:/h", "postgresql://u:pa@ss@h/d", "postgresql://h:port/d", "http+x://h", "cobol://h/d"],
+)
+def test_a_wrong_url_is_an_error_without_its_password(url):
+    """Whatever cannot be used as a URL is refused in one line."""
+    with pytest.raises(InvalidURL) as caught:
+        urls.resolve(url, aio=False, drivers=DRIVERS)
+
+    assert "pa@ss" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_raw_at_sign_in_the_password_is_explained():
+    """The most frequent mistake in a URL gets its own explanation, and its remains are not shown as a host."""
+    with pytest.raises(InvalidURL, match="raw '@'; write it as %40"):
+        urls.parse("postgresql://user:p@ssword@host/db")
+
+
+@pytest.mark.parametrize("password", ["hunter22", "p@:/#?%", "%%", "%(x)s", "a b+c", "[x]", "日本語"])
+def test_a_masked_url_hides_the_password(password):
+    """Neither the password nor its encoded form is in the masked URL; the rest is."""
+    masked = urls.mask(f"postgresql://user:{quote(password, safe='')}@host:5432/db?application_name=x")
+
+    assert masked == "postgresql://user:***@host:5432/db?application_name=x"
+
+
+def test_secrets_in_the_query_are_masked():
+    """Some drivers take passwords as query parameters."""
+    assert "hunter2" not in urls.mask("postgresql://host/db?sslpassword=hunter2&user=x&password=hunter2")
+
+
+def test_what_is_no_url_is_masked_whole():
+    """Nothing of a text that cannot be parsed is shown."""
+    assert urls.mask("hunter2") == "***"
+
+
+def test_scrub_takes_the_password_out_of_a_message():
+    """A driver's message that repeats the password, as it is or encoded, can be shown after all."""
+    url = f"postgresql://u:{quote('p@ss/word', safe='')}@h/d"
+
+    assert urls.scrub("no\nlogin with p@ss/word or p%40ss%2Fword", url) == "no login with *** or ***"
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///file::memory:?uri=true", None),
+        ("sqlite:///file:shared?mode=memory&uri=true", None),
+        ("sqlite:///x.db", Path("x.db")),
+        ("sqlite:////tmp/100%/x.db", Path("/tmp/100%/x.db")),
+        ("sqlite:///file:x.db?uri=true", Path("x.db")),
+        ("postgresql://h/d", None),
+    ],
+)
+def test_the_file_of_a_sqlite_url(url, file):
+    """A file is told from the ways to say that there is none."""
+    assert urls.sqlite_file(urls.parse(url)) == file
+
+
+def test_relative_sqlite_paths_are_relative_to_the_file_that_says_them():
+    """Only the relative path of a SQLite file is touched."""
+    folder = Path("/project")
+
+    assert urls.relative_to("sqlite:///x.db", folder) == "sqlite:////project/x.db"
+    assert urls.relative_to("sqlite:////x.db", folder) == "sqlite:////x.db"
+    assert urls.relative_to("sqlite://", folder) == "sqlite://"
+    assert urls.relative_to("postgresql://u:p%40@h/d", folder) == "postgresql://u:p%40@h/d"
+    assert urls.relative_to("nonsense", folder) == "nonsense"
