@@ -60,8 +60,9 @@ class AsyncDatabaseManager(BaseManager):
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """Open a session: commit when the block succeeds, roll back when it raises, close in any case."""
-        async with self.Session.begin() as session:
+        async with self.Session() as session:  # not begin(): the block may commit for itself, and go on
             yield session
+            await session.commit()
 
     async def _read(self, session: AsyncSession | None, work: Callable[..., R], *arguments: Any) -> R:
         if session is not None:
@@ -115,7 +116,7 @@ class AsyncDatabaseManager(BaseManager):
         Args:
             progress: called before each revision runs, with the app, the revision, its place and their number.
         """
-        return await self._change(self.database.sync, progress)
+        return await self._change(self.database.sync, self.database.checked_histories(), progress)
 
     async def create(self) -> None:
         """Create the tables, and record the newest revision.
@@ -123,7 +124,7 @@ class AsyncDatabaseManager(BaseManager):
         Raises:
             StateRefused: there are tables already, and no revision says in which shape.
         """
-        await self._change(self.database.create)
+        await self._change(self.database.create, self.database.checked_histories())
 
     async def upgrade(self, target: str = "heads", app: str | None = None, progress: Progress | None = None) -> None:
         """Run the revisions up to ``target``, for one app or for all.

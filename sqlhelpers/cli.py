@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -62,9 +63,10 @@ class _Group(click.Group):
 
         self._asked_plugins = True
         if entry_points(group="sqlhelpers.plugins"):
-            from sqlhelpers.runtime import Runtime
-
-            Runtime().plugins.register_commands(self)
+            try:
+                _runtime().plugins.register_commands(self)
+            except SqlhelpersError as error:
+                click.echo(f"note: the commands of plugins are left out: {error}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -190,11 +192,15 @@ def completion(shell: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with the exit status."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    logging.getLogger("asyncmy").addHandler(logging.NullHandler())  # it would print every note of the server
     sys.path.append(os.getcwd())  # noqa: PTH109  # an app that is not installed lies in the working directory
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status_ = cli.main(given, prog_name="sqlhelpers", standalone_mode=False)
         sys.exit(status_ if isinstance(status_, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _fail([error.format_message()], error.exit_code)
     except SqlhelpersError as error:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlhelpers import migrations, urls
 from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
@@ -14,11 +13,9 @@ from sqlhelpers.exceptions import AppError
 from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revisions import Revisions, alembic_config
-from sqlhelpers.settings import database_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from os import PathLike
+    from collections.abc import Callable, Sequence
 
     from alembic.config import Config
     from sqlalchemy.engine import URL, Connection
@@ -40,20 +37,18 @@ class Database:
     hooks: Hooks = field(repr=False)
 
     @classmethod
-    def alone(
-        cls,
-        url: str | URL,
-        alembic_location: str | PathLike[str],
-        engine_args: Mapping[str, Any] | None,
-        base_model: type[DeclarativeBase],
-    ) -> Database:
-        """Return the database of a manager that is made without a runtime; nothing is read yet."""
-        settings = database_settings(sqlalchemy={**(engine_args or {}), "url": url})
+    def alone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Database:
+        """Return the database of a manager that is made without a runtime; no file is read yet."""
 
         def one_history() -> tuple[History]:
-            return (
-                History(tables=tuple(base_model.metadata.sorted_tables), revisions=Revisions(Path(alembic_location))),
+            alembic = settings.alembic
+            history = History(
+                tables=tuple(base_model.metadata.sorted_tables),
+                revisions=Revisions(alembic.migrations_path) if alembic.migrations_path else None,
+                version_table=alembic.version_table,
+                version_table_schema=alembic.version_table_schema,
             )
+            return (history,)
 
         return cls("default", settings, one_history, default_hooks())
 
@@ -66,6 +61,19 @@ class Database:
     def url(self) -> URL:
         """The URL, not yet resolved to a driver."""
         return database_url(self.bind, self.settings, self.hooks)
+
+    def checked_histories(self) -> Sequence[History]:
+        """Return the histories, once it is sure that every migrations folder can be read and has one head.
+
+        Raises:
+            MultipleHeads: an app's history has several heads.
+            MigrationsNotFound: a migrations folder is missing or holds no revisions.
+        """
+        histories = self.histories
+        for history in histories:
+            if history.revisions is not None:
+                history.revisions.head()
+        return histories
 
     def history(self, app: str | None = None) -> History:
         """Return the history of ``app``, or the only one there is.
@@ -109,19 +117,23 @@ class Database:
         """Return the state of every app."""
         return read_status(connection, self.bind, urls.mask(self.url), self.histories)
 
-    def sync(self, connection: Connection, progress: Progress | None = None) -> DatabaseReport:
+    def sync(
+        self,
+        connection: Connection,
+        histories: Sequence[History],
+        progress: Progress | None = None,
+    ) -> DatabaseReport:
         """Bring every app to the state that the code expects."""
         shown = urls.mask(self.url)
-        return migrations.sync_database(connection, self.bind, shown, self.histories, self.hooks, progress)
+        return migrations.sync_database(connection, self.bind, shown, histories, self.hooks, progress)
 
-    def create(self, connection: Connection) -> None:
+    def create(self, connection: Connection, histories: Sequence[History]) -> None:
         """Create the tables of every app that has none, and record its newest revision.
 
         Raises:
             StateRefused: there are tables already.
         """
         with schema_transaction(connection):
-            histories = self.histories
             report = read_status(connection, self.bind, urls.mask(self.url), histories)
             refuse_doubtful(report)
             for history, app in zip(histories, report.apps, strict=True):

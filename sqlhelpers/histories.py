@@ -74,7 +74,8 @@ class History:
             return (table.schema, table.name) in owned
 
         return {
-            "target_metadata": list(self.metadatas),
+            # a list hides the naming convention from op.create_table()
+            "target_metadata": next(iter(self.metadatas)) if len(self.metadatas) == 1 else list(self.metadatas),
             "include_object": is_owned,
             "version_table": self.version_table,
             "version_table_schema": self.version_table_schema,

@@ -14,6 +14,7 @@ from sqlhelpers.dialects import empty_database, is_absent
 from sqlhelpers.engines import make_engine
 from sqlhelpers.models import Base
 from sqlhelpers.report import DatabaseStatus, SyncResult
+from sqlhelpers.settings import DatabaseSettings, database_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +48,21 @@ class BaseManager:
         engine_args: Mapping[str, Any] | None = None,
         base_model: type[DeclarativeBase] | None = None,
     ) -> None:
-        self.database = Database.alone(url, alembic_location, engine_args, base_model or self._default_base)
+        settings = database_settings(
+            sqlalchemy={**(engine_args or {}), "url": url},
+            alembic={"migrations_path": alembic_location},
+        )
+        self.database = Database.alone(settings, base_model or self._default_base)
+
+    @classmethod
+    def from_settings(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase] | None = None) -> Self:
+        """Return a manager for ``settings``, which may be a part of settings of your own.
+
+        Args:
+            settings: the URL and options of the engine, and where the migrations are.
+            base_model: the declarative base of the models; the default one if None.
+        """
+        return cls.serving(Database.alone(settings, base_model or cls._default_base))
 
     @classmethod
     def serving(cls, database: Database) -> Self:
@@ -114,8 +129,9 @@ class DatabaseManager(BaseManager):
     @contextmanager
     def session(self) -> Iterator[orm.Session]:
         """Open a session: commit when the block succeeds, roll back when it raises, close in any case."""
-        with self.Session.begin() as session:
+        with self.Session() as session:  # not begin(): the block may commit for itself, and go on
             yield session
+            session.commit()
 
     @contextmanager
     def _reading(self, session: orm.Session | None = None) -> Iterator[Connection]:
@@ -170,7 +186,7 @@ class DatabaseManager(BaseManager):
         Args:
             progress: called before each revision runs, with the app, the revision, its place and their number.
         """
-        return self._change(self.database.sync, progress)
+        return self._change(self.database.sync, self.database.checked_histories(), progress)
 
     def create(self) -> None:
         """Create the tables, and record the newest revision.
@@ -178,7 +194,7 @@ class DatabaseManager(BaseManager):
         Raises:
             StateRefused: there are tables already, and no revision says in which shape.
         """
-        self._change(self.database.create)
+        self._change(self.database.create, self.database.checked_histories())
 
     def upgrade(self, target: str = "heads", app: str | None = None, progress: Progress | None = None) -> None:
         """Run the revisions up to ``target``, for one app or for all.

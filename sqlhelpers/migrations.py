@@ -169,12 +169,41 @@ def _run(connection: Connection, history: History, steps: Callable[[Any, Migrati
             connection.commit()  # Alembic then commits after each revision, as its DDL does
             environment.configure(connection=connection, **options)
         else:
-            environment.configure(connection=connection, transactional_ddl=True, **options)
-            # Alembic takes a transaction that is under way for a foreign one, which autocommit_block() could
-            # not end. Ours is for it to end: schema_transaction() commits whichever is open at the end.
-            environment.get_context()._transaction = connection.get_transaction()
+            whole = _Whole(connection)
+            environment.configure(
+                connection=connection,
+                transactional_ddl=True,
+                on_version_apply=whole.keep_what_was_committed,
+                **options,
+            )
+            whole.lend_to(environment.get_context())
         with environment.begin_transaction():
             environment.run_migrations()
+
+
+class _Whole:
+    """The transaction of a run, which a revision may end and replace by ``autocommit_block()``.
+
+    ``schema_transaction()`` began it, and commits whichever is open at the end.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._open = connection.get_transaction()
+
+    def lend_to(self, context: MigrationContext) -> None:
+        """Let Alembic end the transaction; one that is under way when it starts it would take for a foreign one."""
+        context._transaction = self._open
+
+    def keep_what_was_committed(self, ctx: MigrationContext, *_: object, **__: object) -> None:
+        """Commit the position of a revision together with what its ``autocommit_block()`` has committed already.
+
+        Otherwise a later failure would undo the position alone, and the revision would be run again.
+        """
+        if self._connection.get_transaction() is not self._open:
+            self._connection.commit()
+            self._open = self._connection.begin()
+            self.lend_to(ctx)
 
 
 def _sync_url(connection: Connection) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -219,14 +220,16 @@ class Runtime:
 
     def dispose(self) -> None:
         """Close the pooled connections of the sync managers."""
-        for manager in self._managers.values():
-            manager.dispose()
+        with ExitStack() as stack:
+            for manager in self._managers.values():
+                stack.callback(manager.dispose)
 
     async def dispose_async(self) -> None:
         """Close the pooled connections of all managers."""
-        self.dispose()
-        for manager in self._async_managers.values():
-            await manager.dispose()
+        async with AsyncExitStack() as stack:
+            stack.callback(self.dispose)
+            for manager in self._async_managers.values():
+                stack.push_async_callback(manager.dispose)
 
     def __enter__(self) -> Self:
         return self

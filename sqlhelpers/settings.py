@@ -43,7 +43,9 @@ class SecretUrl(SecretStr):
 def _text(value: Any) -> Any:
     if isinstance(value, URL):
         return value.render_as_string(hide_password=False)
-    return value if isinstance(value, (str, SecretStr)) else str(value)
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value)
 
 
 def _split(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""A bookshop: authors, books, customers and orders."""

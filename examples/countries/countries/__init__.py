@@ -1,0 +1,1 @@
+"""Countries, subdivisions and currencies, as pycountry knows them."""

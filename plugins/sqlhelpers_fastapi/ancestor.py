@@ -1,0 +1,133 @@
+"""The functions of the ancestor's FastAPI guide: managers and sessions from an application's own settings."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, SecretStr
+
+from sqlhelpers import DatabaseSettings
+from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.exceptions import MigrationsNotFound
+from sqlhelpers.settings import AlembicSettings, SQLAlchemySettings, database_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import DeclarativeBase
+
+    from sqlhelpers import DatabaseReport
+
+_MOST_MANAGERS = 64
+
+_lock = threading.Lock()
+_shared: list[tuple[tuple[object, ...], AsyncDatabaseManager]] = []  # the latest used last
+_disposals: set[asyncio.Task[None]] = set()
+
+
+def manager_from_config(
+    config: BaseModel | Mapping[str, Any],
+    *,
+    base_model: type[DeclarativeBase] | None = None,
+) -> AsyncDatabaseManager:
+    """Return the manager for a configuration: for equal ones the same manager, so that there is one engine.
+
+    Args:
+        config: settings, or a part of them, that have ``sqlalchemy`` with ``url`` and any option of ``create_engine``,
+            and ``alembic`` with ``migrations_path``; a model or a mapping. It is not changed. Whatever
+            else is in it is not ours, and left alone.
+        base_model: the declarative base of the models; ``sqlhelpers.aio.Base`` if None.
+
+    Raises:
+        SettingsError: the URL or an option is missing, unknown or wrong.
+    """
+    settings = _settings(config)
+    key = (settings, settings.sqlalchemy.model_fields_set, base_model)  # an option set to None is not one left out
+    with _lock:
+        for place, (known, manager) in enumerate(_shared):
+            if known == key:
+                _shared.append(_shared.pop(place))
+                return manager
+        manager = _new_manager(settings, base_model)
+        _shared.append((key, manager))
+        if len(_shared) > _MOST_MANAGERS:
+            _dispose_soon(_shared.pop(0)[1])
+        return manager
+
+
+async def make_db_session(manager: AsyncDatabaseManager) -> AsyncGenerator[AsyncSession]:
+    """Yield one session: commit it when the generator is resumed, roll back if it is not, close it in any case.
+
+    The session may be committed and used on before that, as code written for the ancestor does. Where a
+    dependency loops over this generator, declare it with ``Depends(..., scope="function")``, or the last commit
+    comes after the response. When the path operation raises, the loop drops the generator, and the
+    event loop closes it, and with it the session, right after.
+    """
+    async with manager.Session() as session:
+        yield session
+        await session.commit()
+
+
+def syncdb(config: BaseModel | Mapping[str, Any], *, base_model: type[DeclarativeBase] | None = None) -> None:
+    """Bring the database to the state that the code expects, and print one line that says what was done.
+
+    For a command line; the arguments are those of ``manager_from_config``.
+    """
+
+    async def sync() -> DatabaseReport:
+        async with _new_manager(_settings(config), base_model) as manager:  # connections do not outlive their loop
+            return await manager.sync_apps()
+
+    report = asyncio.run(sync())
+    print(f"{report.url}: {report.result.name.lower().replace('_', ' ')}")  # noqa: T201  # it is for a command line
+
+
+def _settings(config: BaseModel | Mapping[str, Any]) -> DatabaseSettings:
+    if isinstance(config, DatabaseSettings):
+        return config
+    values = dict(config)
+    if "url" in values and "sqlalchemy" not in values:
+        values = {"sqlalchemy": config}
+    return database_settings(**{name: _part(values[name]) for name in DatabaseSettings.model_fields if name in values})
+
+
+def _part(part: object) -> object:
+    """Return a part of a configuration as pydantic can read it, without defaults of a model that are None."""
+    if isinstance(part, BaseModel) and not isinstance(part, SQLAlchemySettings | AlembicSettings):
+        given = part.model_fields_set
+        part = {name: value for name, value in part.model_dump().items() if name in given or value is not None}
+    if isinstance(part, Mapping):
+        return {name: _plain(value) for name, value in part.items()}
+    return part
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _new_manager(settings: DatabaseSettings, base_model: type[DeclarativeBase] | None) -> AsyncDatabaseManager:
+    alembic = settings.alembic
+    plain = AsyncDatabaseManager(settings.url, alembic.migrations_path or "", base_model=base_model)
+
+    def histories() -> Sequence[Any]:
+        if alembic.migrations_path is None:
+            raise MigrationsNotFound("the configuration has no alembic.migrations_path, which this needs")
+        table, schema = alembic.version_table, alembic.version_table_schema
+        return [replace(each, version_table=table, version_table_schema=schema) for each in plain.database.histories]
+
+    return AsyncDatabaseManager.serving(replace(plain.database, settings=settings, load_histories=histories))
+
+
+def _dispose_soon(manager: AsyncDatabaseManager) -> None:
+    """Close the idle connections of a manager that is not shared any more; who still has it can go on using it."""
+    try:
+        task = asyncio.get_running_loop().create_task(manager.dispose())
+    except RuntimeError:  # a thread: the connections are closed when the manager is collected
+        return
+    _disposals.add(task)
+    task.add_done_callback(_disposals.discard)

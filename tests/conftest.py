@@ -1,0 +1,114 @@
+"""Fixtures: databases on real servers, throwaway projects, and environments with the built wheel."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from projects import Project
+from servers import MariadbServer, PostgresServer
+from throwaway import Server, ServerAbsent, running
+from wheels import ROOT, Environment, build, new_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+_OURS = ("SQLHELPERS_", "DATABASE_URL")
+_EXAMPLES = "countries,bookshop"  # may be installed in the development environment
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A running PostgreSQL server."""
+    yield from _running(PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Server]:
+    """A running MariaDB server."""
+    yield from _running(MariadbServer)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, without a driver."""
+    with postgres_server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariadbServer) -> Iterator[str]:
+    """The URL of an empty MariaDB database, without a driver."""
+    with mariadb_server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, of each dialect in turn."""
+    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mariadb": "mariadb_url"}[request.param]
+    return request.getfixturevalue(fixture)
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting comes from the environment."""
+    for name in list(os.environ):
+        if name.upper().startswith(_OURS):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: None) -> Iterator[Project]:  # noqa: ARG001
+    """An empty project folder, which is the working directory and on the import path."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("SQLHELPERS_DISABLE_PLUGINS", _EXAMPLES)
+    yield Project(folder)
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this project."""
+    return build(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def core_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment that has the wheel and its required dependencies. Clone it to install more."""
+    environment = new_environment(tmp_path_factory.mktemp("core") / "environment")
+    environment.install_with_dependencies(wheel)
+    return environment
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Count the tests that wait for an absent server in one line, where pytest would give each a line of its own."""
+    report = yield
+    if call.excinfo and isinstance(call.excinfo.value.__cause__, ServerAbsent) and report.skipped:
+        report.longrepr = (__file__, _running.__code__.co_firstlineno, f"Skipped: {call.excinfo.value.__cause__}")
+    return report
+
+
+def _running(kind: type[Server]) -> Iterator[Server]:
+    try:
+        kind.require()
+    except ServerAbsent as absent:
+        outcome = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        raise outcome.Exception(str(absent), pytrace=False) from absent
+    with running(kind) as server:
+        yield server

@@ -1,0 +1,139 @@
+"""A small app in several shapes, and ways to look at a database without sqlhelpers."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from projects import revision_text
+from sqlalchemy import Column, MetaData, create_engine, inspect, text
+
+from sqlhelpers import Runtime, Settings
+from sqlhelpers.plugin_manager import PluginManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from projects import Project
+
+    from sqlhelpers import DatabaseReport
+
+MODELS = """
+from sqlalchemy import ForeignKey, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlhelpers import NAMING_CONVENTION
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+
+class Author(Base):
+    __tablename__ = "author"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(50))
+
+
+class Book(Base):
+    __tablename__ = "book"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author_id: Mapped[int] = mapped_column(ForeignKey("author.id", ondelete="CASCADE"))
+    title: Mapped[str | None] = mapped_column(String(50), index=True)
+"""
+
+AUTHOR = """op.create_table(
+    "author",
+    sa.Column("id", sa.Integer, nullable=False),
+    sa.Column("name", sa.String(50), nullable=False),
+    sa.PrimaryKeyConstraint("id", name=op.f("pk_author")),
+)"""
+BOOK = """op.create_table(
+    "book",
+    sa.Column("id", sa.Integer, nullable=False),
+    sa.Column("author_id", sa.Integer, nullable=False),
+    sa.PrimaryKeyConstraint("id", name=op.f("pk_book")),
+    sa.ForeignKeyConstraint(["author_id"], ["author.id"], name=op.f("fk_book_author_id_author"), ondelete="CASCADE"),
+)"""
+TITLE = """op.add_column("book", sa.Column("title", sa.String(50)))
+op.create_index(op.f("ix_book_title"), "book", ["title"])"""
+
+REVISIONS = {
+    "r1.py": revision_text("r1", AUTHOR),
+    "r2.py": revision_text("r2", BOOK, "r1"),
+    "r3.py": revision_text("r3", TITLE, "r2"),
+}
+
+
+@contextmanager
+def runtime(databases: str | Mapping[str, Any], **settings: Any) -> Iterator[Runtime]:
+    """Make a runtime for the app ``shop`` of the working directory, in one database or several.
+
+    Args:
+        databases: the URL of the default database, or all of them.
+        settings: more settings.
+    """
+    settings.setdefault("apps", {"shop": {"package": "shop"}})
+    binds = {"default": databases} if isinstance(databases, str) else databases
+    plugins = settings.pop("plugins", None) or PluginManager()
+    with Runtime(Settings(databases=binds, **settings), plugin_manager=plugins) as made:
+        yield made
+
+
+def sync(kind: str, url: str, **settings: Any) -> DatabaseReport:
+    """Sync the default database with the manager of a kind, ``sync`` or ``async``."""
+
+    async def with_await(made: Runtime) -> DatabaseReport:
+        async with made.async_manager() as manager:
+            return await manager.sync_apps()
+
+    with runtime(url, **settings) as made:
+        return made.manager().sync_apps() if kind == "sync" else asyncio.run(with_await(made))
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """Connect to a database without any help of ours."""
+    drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql", "sqlite": "sqlite+pysqlite"}
+    dialect, _, rest = url.partition(":")
+    engine = create_engine(f"{drivers[dialect]}:{rest}")
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements."""
+    with connected(url) as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    with connected(url) as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def tables(url: str) -> set[str]:
+    """Return the names of all tables."""
+    with connected(url) as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def snapshot(url: str) -> dict[str, Any]:
+    """Return everything in a database, to be compared with itself later."""
+    metadata, found = MetaData(), {}
+    with connected(url) as connection:
+        metadata.reflect(connection)
+        for name, table in sorted(metadata.tables.items()):
+            shape = [(each.name, str(each.type), each.nullable, _default(each)) for each in table.columns]
+            shape += sorted(str(index.name) for index in table.indexes)
+            found[name] = (shape, sorted(map(tuple, connection.execute(table.select())), key=repr))
+    return found
+
+
+def _default(column: Column[Any]) -> str:
+    return str(getattr(column.server_default, "arg", None))

@@ -1,0 +1,322 @@
+"""Several apps in one database: order, histories of their own, coming and going."""
+
+from __future__ import annotations
+
+import pytest
+from databases import connected, execute, rows, runtime, snapshot, sync, tables
+from projects import revision_text
+from sqlalchemy import inspect
+
+from sqlhelpers import App, SyncResult, hookimpl
+from sqlhelpers.exceptions import AppError, DatabaseFailure, DiscoveryError, HookFailed, Refused, SeveralFailures
+from sqlhelpers.plugin_manager import PluginManager
+
+MODEL = """
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+from {base} import Base
+
+
+class Model{number}(Base):
+    __tablename__ = "{table}"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    {column}
+"""
+BASE = "from sqlalchemy.orm import DeclarativeBase\n\n\nclass Base(DeclarativeBase):\n    pass\n"
+CREATE = "op.create_table({table!r}, sa.Column('id', sa.Integer, primary_key=True){more})"
+
+
+def write(project, name, table, points_to=None):
+    """Write an app with one table, which may have a foreign key to another app's."""
+    project.write("base.py", BASE)
+    column = f'other_id: Mapped[int | None] = mapped_column(ForeignKey("{points_to}.id"))' if points_to else ""
+    models = MODEL.format(base="base", number=name.title(), table=table, column=column)
+    more = f", sa.Column('other_id', sa.Integer, sa.ForeignKey('{points_to}.id'))" if points_to else ""
+    revision = revision_text(f"{name}1", CREATE.format(table=table, more=more))
+    project.write_app(name, models, {"one.py": revision})
+
+
+@pytest.fixture
+def apps(project):
+    """``alpha`` points to ``zulu``, so the order of names is not the order of keys; ``mike`` stands alone."""
+    write(project, "zulu", "z")
+    write(project, "alpha", "a", points_to="z")
+    write(project, "mike", "m")
+    return {name: {"package": name} for name in ("alpha", "mike", "zulu")}
+
+
+@pytest.mark.parametrize("bootstrap", ["models", "migrations"])
+def test_apps_are_synced_in_the_order_of_their_foreign_keys(url, apps, bootstrap):
+    """Each has a version table of its own, and what is pointed to comes first."""
+    for app in apps.values():
+        app["bootstrap"] = bootstrap
+
+    report = sync("sync", url, apps=apps)
+
+    assert [app.app for app in report.apps] == ["mike", "zulu", "alpha"]
+    assert tables(url) == {"a", "m", "z", *(f"alembic_version_{name}" for name in apps)}
+    assert rows(url, "SELECT * FROM alembic_version_alpha") == [("alpha1",)]
+
+
+def test_requires_orders_apps_without_foreign_keys(sqlite_url, apps):
+    """An app can say what comes before it."""
+    apps["mike"]["requires"] = ["alpha"]
+
+    report = sync("sync", sqlite_url, apps=apps)
+
+    assert [app.app for app in report.apps] == ["zulu", "alpha", "mike"]
+
+
+@pytest.mark.parametrize("by", ["foreign keys", "requires"])
+def test_a_cycle_is_an_error_that_names_it(sqlite_url, project, apps, by):
+    """Apps that need each other cannot be ordered."""
+    if by == "requires":
+        apps["zulu"]["requires"] = ["alpha"]
+    else:
+        write(project, "zulu", "z", points_to="a")
+
+    with pytest.raises(DiscoveryError, match="in a circle: (alpha -> zulu -> alpha|zulu -> alpha -> zulu)"):
+        sync("sync", sqlite_url, apps=apps)
+
+
+def test_an_app_that_is_added_later_is_created_beside_the_others(url, apps):
+    """The others keep their positions."""
+    later = apps.pop("alpha")
+    sync("sync", url, apps=apps)
+    execute(url, "INSERT INTO z VALUES (1)")
+
+    report = sync("sync", url, apps={**apps, "alpha": later})
+
+    assert [app.result.name for app in report.apps] == ["ALREADY_UP_TO_DATE", "ALREADY_UP_TO_DATE", "CREATED"]
+    assert report.result is SyncResult.UPGRADED
+    assert rows(url, "SELECT id FROM z") == [(1,)]
+
+
+def test_an_app_can_be_removed_and_put_back(url, apps):
+    """While it is not installed its tables and its position stay; back again, it is where it was."""
+    sync("sync", url, apps=apps)
+    before = snapshot(url)
+    fewer = {name: app for name, app in apps.items() if name != "mike"}
+
+    without = sync("sync", url, apps=fewer)
+    again = sync("sync", url, apps=apps)
+
+    assert without.left_alone == ("alembic_version_mike",)
+    assert again.result is SyncResult.ALREADY_UP_TO_DATE
+    assert snapshot(url) == before
+
+
+def test_one_refused_app_keeps_the_whole_database_as_it_was(url, apps):
+    """All apps are looked at before the first change."""
+    execute(url, "CREATE TABLE a (id integer)")
+    before = snapshot(url)
+
+    with pytest.raises(Refused, match="app alpha"):
+        sync("sync", url, apps=apps)
+
+    assert snapshot(url) == before
+
+
+def test_one_failing_app_undoes_the_run_where_ddl_can_be_undone(sqlite_url, postgres_url, apps, project):
+    """A run is whole or not at all."""
+    project.write("alpha/migrations/versions/two.py", revision_text("alpha2", "op.drop_table('nope')", "alpha1"))
+    apps["alpha"]["bootstrap"] = "migrations"
+
+    for url in (sqlite_url, postgres_url):
+        with pytest.raises(DatabaseFailure, match="alpha2"):
+            sync("sync", url, apps=apps)
+        assert tables(url) == set()
+
+
+def test_two_apps_cannot_define_one_table(sqlite_url, project, apps):
+    """Both modules are named, before any DDL."""
+    write(project, "mike", "z")
+    project.write("mike/models.py", (project.folder / "mike/models.py").read_text().replace("from base", "from other"))
+    project.write("other.py", BASE)
+
+    with pytest.raises(DiscoveryError, match="table 'z' is defined twice, in (mike|zulu).models .*(mike|zulu).models"):
+        sync("sync", sqlite_url, apps=apps)
+
+    assert not (project.folder.parent / "test.db").exists()
+
+
+def test_core_tables_belong_to_the_module_that_creates_them(sqlite_url, project):
+    """An app that imports another's table does not own it."""
+    project.write_app(
+        "first",
+        "from sqlalchemy import Column, Integer, MetaData, Table\n"
+        "metadata = MetaData()\nshared = Table('shared', metadata, Column('id', Integer, primary_key=True))\n",
+        {"one.py": revision_text("f1")},
+    )
+    project.write_app(
+        "second",
+        "from sqlalchemy import Column, ForeignKey, Integer, Table\nfrom first.models import metadata, shared\n"
+        "mine = Table('mine', metadata, Column('id', Integer, ForeignKey(shared.c.id), primary_key=True))\n",
+        {"one.py": revision_text("s1")},
+    )
+
+    with runtime(sqlite_url, apps={"second": {"package": "second"}, "first": {"package": "first"}}) as made:
+        owned = {app: [table.name for table in tables] for app, tables in made.tables.items()}
+        order = list(made.apps)
+
+    assert owned == {"first": ["shared"], "second": ["mine"]}
+    assert order == ["first", "second"]
+
+
+def test_an_app_without_migrations_says_so(url, project):
+    """Its tables are created where they are missing; without the word, a missing folder is an error."""
+    project.write("base.py", BASE)
+    models = MODEL.format(base="base", number="One", table="one", column="")
+    project.write_app("plain", models)
+
+    with pytest.raises(DiscoveryError, match="app 'plain' has no migrations folder: .*plain/migrations is missing"):
+        sync("sync", url, apps={"plain": {"package": "plain"}})
+    first = sync("sync", url, apps={"plain": {"package": "plain", "migrations": False}})
+    second = sync("sync", url, apps={"plain": {"package": "plain", "migrations": False}})
+
+    assert (first.result, second.result) == (SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE)
+    assert tables(url) == {"one"}
+
+
+def test_a_model_module_that_fails_to_import_stops_everything(sqlite_url, project, apps):
+    """Every app at fault is named, not the first alone; a table is never lost because its model was not imported."""
+    project.write("zulu/models.py", "import nothing_like_this\n")
+    project.write("mike/models.py", "raise SystemExit(0)\n")
+
+    with pytest.raises(DiscoveryError) as caught:
+        sync("sync", sqlite_url, apps=apps)
+
+    text = str(caught.value)
+    assert "app 'zulu'" in text
+    assert "nothing_like_this" in text
+    assert "app 'mike'" in text
+
+
+def test_each_database_gets_its_own_apps(sqlite_url, postgres_url, apps):
+    """An app belongs to one bind; the databases of a run are synced one after another."""
+    apps["mike"]["bind"] = "analytics"
+
+    with runtime({"default": sqlite_url, "analytics": postgres_url}, apps=apps) as made:
+        reports = made.run_sync()
+
+    assert [report.bind for report in reports] == ["default", "analytics"]
+    assert tables(postgres_url) == {"m", "alembic_version_mike"}
+    assert "m" not in tables(sqlite_url)
+
+
+def test_a_database_that_fails_does_not_keep_the_others(sqlite_url, apps, project):
+    """All failures are told at the end, with the worst exit status."""
+    gone = f"sqlite:///{project.folder}/no/such/folder.db"
+    binds = {"bad": gone, "default": sqlite_url, "worse": "postgresql://u:hunter22@127.0.0.1:1/d"}
+    done = []
+
+    with runtime(binds, apps=apps) as made, pytest.raises(SeveralFailures) as caught:
+        made.run_sync(done=done.append)
+
+    assert [report.bind for report in done] == ["default"]
+    assert len(caught.value.lines) == 2
+    assert caught.value.exit_status == 1
+    assert "hunter22" not in str(caught.value)
+
+
+class Seeds:
+    """A plugin that writes, and can be told to fail."""
+
+    def __init__(self, fail=""):
+        self.fail = fail
+        self.seen = []
+
+    @hookimpl
+    def sqlhelpers_before_sync(self, bind, status):
+        self.seen.append(("before", bind, status.status.name))
+        if self.fail == "before":
+            raise ValueError("not on a Friday")
+
+    @hookimpl
+    def sqlhelpers_after_sync(self, connection, result):
+        self.seen.append(("after", "zulu" in result, result.result.name))
+        connection.exec_driver_sql("INSERT INTO z VALUES (1)")
+        if self.fail == "after":
+            raise ValueError("the data is wrong")
+
+
+def plugins_with(plugin):
+    """Return a plugin manager that has one plugin."""
+    plugins = PluginManager()
+    plugins.register(plugin, "seeds")
+    return plugins
+
+
+def test_plugins_are_asked_before_and_told_after(url, apps):
+    """What a plugin writes is committed with the run."""
+    seeds = Seeds()
+
+    sync("sync", url, apps=apps, plugins=plugins_with(seeds))
+
+    assert seeds.seen == [("before", "default", "NO_INFO"), ("after", True, "CREATED")]
+    assert rows(url, "SELECT id FROM z") == [(1,)]
+
+
+def test_a_plugin_can_refuse_a_run(url, apps):
+    """An exception before a sync refuses it, with the plugin's name and its words."""
+    with pytest.raises(Refused, match="plugin seeds: .*not on a Friday; the run is refused") as caught:
+        sync("sync", url, apps=apps, plugins=plugins_with(Seeds("before")))
+
+    assert caught.value.exit_status == 3
+    assert tables(url) == set()
+
+
+def test_a_plugin_that_fails_after_a_sync_undoes_it(sqlite_url, postgres_url, apps):
+    """Seeding is in the transaction of the run."""
+    for url in (sqlite_url, postgres_url):
+        with pytest.raises(HookFailed, match="plugin seeds: sqlhelpers_after_sync raised ValueError: the data is wrong"):
+            sync("sync", url, apps=apps, plugins=plugins_with(Seeds("after")))
+        assert tables(url) == set()
+
+
+def test_enable_apps_keeps_other_apps_out(sqlite_url, apps):
+    """Whatever is installed, only the named apps are in the project's databases; a wrong name is an error."""
+    sync("sync", sqlite_url, apps=apps, enable_apps=["mike"])
+    found = tables(sqlite_url)
+
+    with pytest.raises(DiscoveryError, match="enable_apps names 'mik', which is not installed"):
+        sync("sync", sqlite_url, apps=apps, enable_apps=["mik"])
+    assert found == {"m", "alembic_version_mike"}
+
+
+def test_names_are_checked(sqlite_url, apps):
+    """An unknown bind, an unknown requirement and a name taken twice are told."""
+    plugins = PluginManager()
+    plugins.add_app(App(name="mike", package="mike", bind="nowhere", requires=("zul",)), "one")
+
+    with pytest.raises(AppError, match="two apps are named 'mike': from one and from two"):
+        plugins.add_app(App(name="mike", package="mike"), "two")
+    with pytest.raises(DiscoveryError) as caught:
+        sync("sync", sqlite_url, apps={"zulu": apps["zulu"]}, plugins=plugins)
+    assert "requires 'zul', which is not installed; did you mean zulu?" in str(caught.value)
+    assert "belongs to database 'nowhere', which is not configured" in str(caught.value)
+
+
+def test_two_histories_cannot_share_a_version_table(sqlite_url, apps):
+    """Each position would overwrite the other."""
+    apps["mike"]["version_table"] = apps["zulu"]["version_table"] = "versions"
+
+    with pytest.raises(AppError, match="share the version table versions"):
+        sync("sync", sqlite_url, apps=apps)
+
+
+def test_schemas_are_told_apart(postgres_url, project):
+    """Tables and version table may lie in a schema of the app's own."""
+    execute(postgres_url, "CREATE SCHEMA library")
+    project.write("base.py", BASE)
+    models = MODEL.format(base="base", number="One", table="one", column='__table_args__ = {"schema": "library"}')
+    project.write_app("lib", models, {"one.py": revision_text("l1")})
+    settings = {"lib": {"package": "lib", "version_table_schema": "library"}}
+
+    first = sync("async", postgres_url, apps=settings)
+    second = sync("sync", postgres_url, apps=settings)
+
+    with connected(postgres_url) as connection:
+        found = set(inspect(connection).get_table_names("library"))
+    assert (first.result, second.result) == (SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE)
+    assert found == {"one", "alembic_version_lib"}

@@ -1,0 +1,128 @@
+"""Throwaway project folders, and the ``sqlhelpers`` command as a real process in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_WITHIN = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended.
+
+    Attributes:
+        status: its exit status; negative for the number of the signal that ended it.
+        stdout: what it printed.
+        stderr: what it printed there.
+    """
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """All that it printed."""
+        return self.stdout + self.stderr
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that report an error."""
+        return [line for line in self.stderr.splitlines() if line.startswith("error:")]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder, which is the working directory of the test.
+
+    Modules in it can be imported. A test that imports models itself should give them a declarative base
+    of their own: the metadata of ``sqlhelpers.Base`` outlives the test.
+    """
+
+    folder: Path
+
+    def write(self, path: str, text: str) -> Path:
+        """Write a file, and the folders that it is in."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+        return file
+
+    def write_pyproject(self, text: str) -> Path:
+        """Write ``pyproject.toml``."""
+        return self.write("pyproject.toml", text)
+
+    def write_app(self, name: str, models: str, revisions: Mapping[str, str] | None = None) -> Path:
+        """Write an app as the convention has it: ``NAME/models.py`` and ``NAME/migrations/versions``.
+
+        Args:
+            name: the import package.
+            models: the text of its model module.
+            revisions: the text of each revision file, by file name; None for an app without that folder.
+
+        Returns:
+            the folder of the package.
+        """
+        self.write(f"{name}/__init__.py", "")
+        self.write(f"{name}/models.py", models)
+        if revisions is not None:
+            (self.folder / name / "migrations" / "versions").mkdir(parents=True, exist_ok=True)
+        for file, text in (revisions or {}).items():
+            self.write(f"{name}/migrations/versions/{file}", text)
+        return self.folder / name
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = _WITHIN) -> Finished:
+        """Run ``sqlhelpers`` with arguments, and more environment variables, in the folder."""
+        return run([sys.executable, "-m", "sqlhelpers", *arguments], self.folder, env, timeout)
+
+
+def run(
+    command: Sequence[str | Path],
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = _WITHIN,
+) -> Finished:
+    """Run a command in a folder, and return what came of it.
+
+    Args:
+        command: the program and its arguments.
+        folder: the working directory.
+        env: variables to set beside those of the test's own process.
+        timeout: the seconds after which it is killed, and the test fails.
+    """
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def revision_text(revision: str, upgrade: str = "pass", down_revision: str | None = None) -> str:
+    """Return the text of a revision file.
+
+    Args:
+        revision: its identifier.
+        upgrade: the body of ``upgrade()``, without indentation; ``op`` and ``sa`` are there.
+        down_revision: the revision before it.
+    """
+    body = "\n".join(f"    {line}" for line in upgrade.splitlines())
+    return (
+        "import sqlalchemy as sa\nfrom alembic import op\n\n"
+        f"revision = {revision!r}\ndown_revision = {down_revision!r}\n\n\n"
+        f"def upgrade():\n{body}\n\n\ndef downgrade():\n    pass\n"
+    )

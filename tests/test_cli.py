@@ -1,0 +1,267 @@
+"""The command line: what is printed where, and with which status it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+from projects import Finished, revision_text
+
+from sqlhelpers import cli
+
+MODELS = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Note(Base):
+    __tablename__ = "note"
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+NOTE = "op.create_table('note', sa.Column('id', sa.Integer, primary_key=True))"
+PYPROJECT = """
+[tool.sqlhelpers.apps.notes]
+package = "notes"
+
+[tool.sqlhelpers.databases]
+default = "sqlite:///notes.db"
+other = "sqlite:///other.db"
+"""
+
+
+@pytest.fixture
+def notes(project):
+    """A project with one app and two databases, one of which holds no app."""
+    project.write_app("notes", MODELS, {"n1.py": revision_text("n1", NOTE)})
+    project.write_pyproject(PYPROJECT)
+    return project
+
+
+@pytest.fixture
+def run(notes, capsys, monkeypatch):  # noqa: ARG001  # the project is the working directory
+    """Run the command line in this process."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = signal.getsignal(signal.SIGTERM)
+
+    def in_process(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(arguments)
+        captured = capsys.readouterr()
+        return Finished(int(caught.value.code or 0), captured.out, captured.err)
+
+    yield in_process
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_run_sync_prints_one_line_for_each_app(run):
+    """Database, URL, app, what was done, how much: at a glance, and the same words each time."""
+    first, second = run("run-sync", "-d", "default"), run("run-sync", "-d", "default")
+
+    assert first == Finished(0, "default  sqlite:///notes.db  notes  created at n1  1 table\n", "")
+    assert second == Finished(0, "default  sqlite:///notes.db  notes  up to date at n1\n", "")
+
+
+def test_all_databases_are_synced_by_default(run):
+    """One without apps is said so, apart from the data."""
+    done = run("run-sync")
+
+    assert done.status == 0
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == "other  sqlite:///other.db  no apps\n"
+
+
+def test_an_upgrade_says_from_where_to_where(run, notes):
+    """And how many revisions ran."""
+    run("run-sync", "-d", "default")
+    notes.write("notes/migrations/versions/n2.py", revision_text("n2", "pass", "n1"))
+    notes.write("notes/migrations/versions/n3.py", revision_text("n3", "pass", "n2"))
+
+    seen = [run(*words, "-d", "default").stdout for words in (["status"], ["run-sync", "--dry-run"], ["run-sync"])]
+
+    assert seen == [
+        "default  sqlite:///notes.db  notes  behind at n1  2 revisions to run\n",
+        "default  sqlite:///notes.db  notes  would be upgraded n1 -> n3  2 revisions\n",
+        "default  sqlite:///notes.db  notes  upgraded n1 -> n3  2 revisions\n",
+    ]
+
+
+def test_json_is_for_scripts(run):
+    """Every list can be had as JSON, with the same facts."""
+    synced, status = json.loads(run("run-sync", "--json").stdout), json.loads(run("status", "--json").stdout)
+
+    assert synced == [
+        {
+            "database": "default", "url": "sqlite:///notes.db", "app": "notes", "status": "no_info",
+            "result": "created", "current": [], "heads": ["n1"], "pending": ["n1"], "tables": 1, "detail": "",
+        },
+    ]  # fmt: skip
+    assert status[0]["status"] == "up_to_date"
+    assert status[0]["result"] is None
+
+
+def test_check_ends_with_one_until_there_is_nothing_to_do(run):
+    """For a readiness script."""
+    before = run("status", "--check", "-d", "default")
+    run("run-sync")
+    after = run("status", "--check", "-d", "default")
+
+    assert (before.status, after.status) == (1, 0)
+
+
+def test_a_refusal_ends_with_three(run, notes):
+    """One line on stderr, nothing on stdout, and adopt mends it."""
+    run("run-sync", "-d", "default")
+    with sqlite3.connect("notes.db") as connection:
+        connection.execute("DELETE FROM alembic_version_notes")
+    connection.close()
+
+    refused, adopted, after = run("run-sync"), run("adopt", "notes"), run("status", "--check", "-d", "default")
+
+    assert refused.status == 3
+    assert len(refused.errors) == 1
+    assert "sqlhelpers adopt notes" in refused.stderr
+    assert adopted == Finished(0, "default  notes  adopted\n", "")
+    assert after.status == 0
+
+
+def test_adopt_lists_what_differs(run):
+    """Nothing is recorded then."""
+    with sqlite3.connect("notes.db") as connection:
+        connection.execute("CREATE TABLE note (id INTEGER NOT NULL, extra TEXT, PRIMARY KEY (id))")
+    connection.close()
+
+    refused, status = run("adopt", "notes"), run("status", "-d", "default")
+
+    assert refused.status == 3
+    assert refused.stdout == "column note.extra is not in the models\n"
+    assert "nothing was recorded" in refused.stderr
+    assert "unversioned" in status.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run-snyc"], "there is no command 'run-snyc'; did you mean run-sync?"),
+        (["frobnicate"], "see sqlhelpers --help"),
+        (["run-sync", "--jsn"], "--jsn"),
+        (["run-sync", "-d", "defalt"], "did you mean default?"),
+        (["adopt", "nots"], "there is no app 'nots' (apps: notes)"),
+    ],
+)
+def test_usage_errors_are_one_line_and_end_with_two(run, words, expected):
+    """With the near name where there is one."""
+    done = run(*words)
+
+    assert done.status == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert expected in done.stderr
+
+
+def test_a_failing_revision_ends_with_one_and_debug_shows_where(run, notes):
+    """A traceback is printed only when it is asked for."""
+    run("run-sync", "-d", "default")
+    notes.write("notes/migrations/versions/n2.py", revision_text("n2", "1 / 0", "n1"))
+
+    plain, debug = run("run-sync", "-d", "default"), run("--debug", "run-sync", "-d", "default")
+
+    assert (plain.status, debug.status) == (1, 1)
+    assert plain.stderr.count("\n") == 1
+    assert "revision n2 of app 'notes' failed" in plain.stderr
+    assert "ZeroDivisionError: division by zero" in plain.stderr
+    assert "Traceback" in debug.stderr
+
+
+def test_config_shows_values_and_origins(run, notes):
+    """Each setting with its value and its place."""
+    done, rows = run("config"), json.loads(run("config", "--json").stdout)
+
+    assert "databases.default.sqlalchemy.url" in done.stdout
+    assert {"name", "value", "origin"} == set(rows[0])
+    assert any(str(notes.folder / "pyproject.toml") in row["origin"] for row in rows)
+    assert any(row["origin"] == "SQLHELPERS_DISABLE_PLUGINS" for row in rows)
+
+
+def test_plugins_lists_what_is_installed(run):
+    """Adapters are listed without being imported."""
+    sys.modules.pop("sqlhelpers_fastapi", None)
+
+    rows = json.loads(run("plugins", "--json").stdout)
+
+    adapter = next(row for row in rows if row["kind"] == "adapter")
+    assert (adapter["name"], adapter["state"], adapter["value"]) == ("fastapi", "available", "sqlhelpers_fastapi")
+    assert "sqlhelpers_fastapi" not in sys.modules
+
+
+def test_version_help_and_completion(run):
+    """What does not need a database works without one."""
+    version, help_, nothing = run("--version"), run("--help"), run()
+    scripts = [run("completion", shell) for shell in ("bash", "zsh", "fish")]
+
+    assert version.stdout.startswith("sqlhelpers, version ")
+    assert "run-sync" in help_.stdout
+    assert nothing.status == 2
+    assert all("_SQLHELPERS_COMPLETE" in script.stdout for script in scripts)
+
+
+def test_names_of_databases_are_completed(notes):
+    """From the settings; a broken configuration completes nothing and does not complain."""
+    variables = {"_SQLHELPERS_COMPLETE": "bash_complete", "COMP_WORDS": "sqlhelpers run-sync -d o", "COMP_CWORD": "3"}
+
+    assert notes.run(env=variables).stdout.split() == ["plain,other"]
+    assert notes.run(env={**variables, "DATABASE_URL": "nonsense"}).output.strip() == ""
+
+
+def test_no_configuration_says_what_to_set(project):
+    """In an empty folder, as a real process."""
+    done = project.run("run-sync")
+
+    assert done.status == 2
+    assert done.errors == [
+        "error: no database named 'default' is configured (configured: none); "
+        "set DATABASE_URL, or `default` under [tool.sqlhelpers.databases] in pyproject.toml",
+    ]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_rolls_back(notes, number, status):
+    """A run that is stopped half-way leaves the database as it was, with the shell's status for the signal."""
+    body = NOTE + "\nfrom pathlib import Path\nPath('begun').touch()\nimport time\ntime.sleep(30)"
+    notes.write("notes/migrations/versions/n1.py", revision_text("n1", body))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sqlhelpers", "run-sync", "-d", "default"],
+        env={**os.environ, "SQLHELPERS_APPS__NOTES__BOOTSTRAP": "migrations"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while not (notes.folder / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+
+    assert process.returncode == status
+    assert "rolled back" in errors
+    assert "not there yet" in notes.run("status", "-d", "default").stdout
+
+
+def test_a_bar_is_drawn_on_a_terminal_when_there_is_much_to_do(monkeypatch):
+    """On anything but a terminal, and for a few revisions, nothing is drawn and rich is not imported."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with cli._Bar() as few:
+        few.advance("notes", "n1", 1, 2)
+    with cli._Bar() as many:
+        many.advance("notes", "n1", 1, 10)
+        many.advance("notes", "n2", 2, 10)
+        task = many._progress.tasks[0]
+
+    assert few._progress is None
+    assert (task.completed, task.total, task.description) == (1, 10, "notes n2")

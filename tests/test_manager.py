@@ -1,0 +1,340 @@
+"""``DatabaseManager`` and ``AsyncDatabaseManager``, used without a runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import pickle
+
+import pytest
+from projects import revision_text
+from sqlalchemy import ForeignKey, MetaData, String, create_engine, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import NullPool, StaticPool
+
+import sqlhelpers
+from sqlhelpers import DatabaseManager, DatabaseStatus, SyncResult, aio, exists_in_db, is_sqlite
+from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.exceptions import AppError, MigrationsNotFound, SettingsError
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=sqlhelpers.NAMING_CONVENTION)
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(50), unique=True)
+
+
+class Pet(Base):
+    __tablename__ = "pets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+
+
+USERS = """op.create_table(
+    "users",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(50), nullable=False),
+    sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+)"""
+PETS = """op.create_table(
+    "pets",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("owner_id", sa.Integer, sa.ForeignKey("users.id", name=op.f("fk_pets_owner_id_users")), nullable=False),
+)"""
+
+
+@pytest.fixture
+def migrations(tmp_path):
+    """A migrations folder with two revisions."""
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    (folder / "versions/a.py").write_text(revision_text("a", USERS))
+    (folder / "versions/b.py").write_text(revision_text("b", PETS, "a"))
+    return folder
+
+
+def test_the_life_of_a_database(url, migrations):
+    """Status, sync, revisions and drop, under the ancestor's names."""
+    with DatabaseManager(url, str(migrations), base_model=Base) as manager:
+        seen = [manager.get_status(), manager.sync(), manager.get_status(), manager.sync()]
+        revisions = (manager.get_current_revision(), manager.get_latest_revision())
+        with manager.Session() as session:
+            with_session = (manager.get_current_revision(session), manager.get_status(session))
+        manager.drop()
+        after = (manager.get_status(), manager.get_current_revision())
+
+    assert seen == [
+        DatabaseStatus.NO_INFO, SyncResult.CREATED, DatabaseStatus.UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE,
+    ]  # fmt: skip
+    assert revisions == ("b", "b")
+    assert with_session == ("b", DatabaseStatus.UP_TO_DATE)
+    assert after == (DatabaseStatus.NO_INFO, None)
+
+
+async def test_the_life_of_a_database_asynchronously(url, migrations):
+    """The twin does the same with await."""
+    async with AsyncDatabaseManager(url, str(migrations), base_model=Base) as manager:
+        seen = [await manager.get_status(), await manager.sync(), await manager.get_status(), await manager.sync()]
+        revisions = (await manager.get_current_revision(), manager.get_latest_revision())
+        async with manager.Session() as session:
+            with_session = (await manager.get_current_revision(session), await manager.get_status(session))
+        await manager.drop()
+        after = (await manager.get_status(), await manager.get_current_revision())
+
+    assert seen == [
+        DatabaseStatus.NO_INFO, SyncResult.CREATED, DatabaseStatus.UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE,
+    ]  # fmt: skip
+    assert revisions == ("b", "b")
+    assert with_session == ("b", DatabaseStatus.UP_TO_DATE)
+    assert after == (DatabaseStatus.NO_INFO, None)
+
+
+def test_create_and_upgrade(sqlite_url, migrations):
+    """Each half of a sync can be had alone; upgrade stops at its target."""
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        manager.upgrade("a")
+        behind = (manager.get_current_revision(), manager.get_status())
+        manager.upgrade()
+        up_to_date = manager.get_status()
+        manager.drop()
+        manager.create()
+
+        assert behind == ("a", DatabaseStatus.UPGRADE_AVAILABLE)
+        assert up_to_date is DatabaseStatus.UP_TO_DATE
+        assert manager.get_current_revision() == "b"
+
+
+def test_an_unknown_target_is_one_line(sqlite_url, migrations):
+    """Alembic's complaint comes with the folder's owner."""
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        with pytest.raises(AppError, match="Can't locate revision identified by 'zzz'"):
+            manager.upgrade("zzz")
+
+
+def test_a_session_commits_or_rolls_back(sqlite_url, migrations):
+    """The context manager commits on success and rolls back on an error."""
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        manager.create()
+        with manager.session() as session:
+            session.add(User(name="kept"))
+        with pytest.raises(ZeroDivisionError), manager.session() as session:
+            session.add(User(name="lost"))
+            session.flush()
+            raise ZeroDivisionError
+        with manager.session() as session:
+            names = [user.name for user in session.query(User)]
+
+    assert names == ["kept"]
+
+
+async def test_an_async_session_commits_or_rolls_back(sqlite_url, migrations):
+    """So does the twin's."""
+    async with AsyncDatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        await manager.create()
+        async with manager.session() as session:
+            session.add(User(name="kept"))
+        with pytest.raises(ZeroDivisionError):
+            async with manager.session() as session:
+                session.add(User(name="lost"))
+                await session.flush()
+                raise ZeroDivisionError
+        async with manager.session() as session:
+            names = (await session.scalars(text("SELECT name FROM users"))).all()
+
+    assert names == ["kept"]
+
+
+def test_a_database_in_memory_is_one_database(migrations):
+    """Schema, version and sessions share it."""
+    with DatabaseManager("sqlite://", migrations, base_model=Base) as manager:
+        manager.sync()
+        with manager.session() as session:
+            session.add(User(name="here"))
+
+        assert manager.get_status() is DatabaseStatus.UP_TO_DATE
+        assert isinstance(manager.engine.pool, StaticPool)
+        with manager.session() as session:
+            assert session.query(User).count() == 1
+
+
+async def test_an_async_database_in_memory_is_one_database(migrations):
+    """The same for the twin."""
+    async with AsyncDatabaseManager("sqlite:///:memory:", migrations, base_model=Base) as manager:
+        await manager.sync()
+        async with manager.session() as session:
+            session.add(User(name="here"))
+
+        assert await manager.get_status() is DatabaseStatus.UP_TO_DATE
+        async with manager.session() as session:
+            assert (await session.scalars(text("SELECT count(*) FROM users"))).one() == 1
+
+
+async def test_foreign_keys_hold_on_sqlite(sqlite_url, migrations):
+    """On our engines, sync and async, and on nobody else's."""
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        manager.sync()
+        with pytest.raises(IntegrityError), manager.session() as session:
+            session.add(Pet(owner_id=9))
+    async with AsyncDatabaseManager(sqlite_url, migrations, base_model=Base) as twin:
+        with pytest.raises(IntegrityError):
+            async with twin.session() as session:
+                session.add(Pet(owner_id=9))
+    other = create_engine(sqlite_url)
+    with other.connect() as connection:
+        elsewhere = connection.scalar(text("PRAGMA foreign_keys"))
+    other.dispose()
+
+    assert elsewhere == 0
+
+
+def test_only_a_new_sqlite_file_is_put_into_wal_mode(sqlite_url, migrations, tmp_path):
+    """The mode of a file that is there already is its owner's business."""
+    other = create_engine(f"sqlite:///{tmp_path}/old.db")
+    with other.begin() as connection:
+        connection.execute(text("CREATE TABLE stranger (id integer)"))
+    other.dispose()
+    modes = []
+    for url in (sqlite_url, f"sqlite:///{tmp_path}/old.db"):
+        with DatabaseManager(url, migrations, base_model=Base) as manager:
+            manager.sync()
+            with manager.engine.connect() as connection:
+                modes.append(connection.scalar(text("PRAGMA journal_mode")))
+
+    assert modes == ["wal", "delete"]
+
+
+def test_a_batch_rebuild_keeps_the_child_rows(sqlite_url, migrations):
+    """SQLite would delete them by cascade if foreign keys were on while the parent is rebuilt."""
+    batch = "with op.batch_alter_table('users') as batch:\n    batch.alter_column('name', type_=sa.String(99))"
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        manager.create()
+        with manager.session() as session:
+            session.execute(text("INSERT INTO users VALUES (1, 'x')"))
+            session.execute(text("INSERT INTO pets VALUES (1, 1), (2, 1)"))
+        (migrations / "versions/c.py").write_text(revision_text("c", batch, "b"))
+        manager.sync()
+        with manager.session() as session:
+            left = session.scalar(text("SELECT count(*) FROM pets"))
+            enforced = session.scalar(text("PRAGMA foreign_keys"))
+
+    assert left == 2
+    assert enforced == 1
+
+
+def test_a_revision_that_orphans_rows_is_undone(sqlite_url, migrations):
+    """Foreign keys are not enforced while revisions run, so they are checked before the commit."""
+    (migrations / "versions/c.py").write_text(revision_text("c", "op.execute('DELETE FROM users')", "b"))
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        manager.upgrade("b")
+        with manager.session() as session:
+            session.execute(text("INSERT INTO users VALUES (1, 'x')"))
+            session.execute(text("INSERT INTO pets VALUES (1, 1)"))
+
+        with pytest.raises(IntegrityError, match="rows would lose their parents: 1 in pets without users"):
+            manager.sync()
+
+        assert manager.get_current_revision() == "b"
+        with manager.session() as session:
+            assert session.scalar(text("SELECT count(*) FROM users")) == 1
+
+
+def test_the_engine_is_made_when_it_is_needed(migrations):
+    """A manager for a database that is not there can be made, and asked about its files."""
+    with DatabaseManager("postgresql://u:hunter22@127.0.0.1:1/d", migrations, base_model=Base) as manager:
+        manager.dispose()
+
+        assert manager.get_latest_revision() == "b"
+        assert "hunter22" not in repr(manager)
+        assert "hunter22" not in repr(vars(manager.alembic_cfg))
+        assert "hunter22" not in str(manager.alembic_cfg.get_main_option("sqlalchemy.url"))
+        assert manager.alembic_cfg.get_main_option("script_location") == str(migrations)
+
+
+def test_the_callers_options_are_not_changed(migrations):
+    """The ancestor wrote the URL into them."""
+    options = {"echo": False, "poolclass": NullPool, "connect_args": {"timeout": 3}}
+    before = pickle.dumps(options)
+
+    with DatabaseManager("sqlite:///x.db", migrations, engine_args=options, base_model=Base) as manager:
+        manager.engine.connect  # noqa: B018
+
+    assert pickle.dumps(options) == before
+    assert isinstance(manager.engine.pool, NullPool)
+
+
+def test_wrong_arguments_are_told(migrations):
+    """A misspelt option and a URL that is none are settings errors; a missing folder is told when it is needed."""
+    with pytest.raises(SettingsError, match="pool_sze is not an option .* did you mean pool_size"):
+        DatabaseManager("sqlite://", migrations, engine_args={"pool_sze": 3})
+    with pytest.raises(SettingsError, match="not a database URL"):
+        DatabaseManager("nonsense", migrations)
+    with pytest.raises(MigrationsNotFound, match="nowhere is missing"):
+        DatabaseManager("sqlite://", "nowhere").sync()
+
+
+def test_two_managers_do_not_see_each_other(tmp_path, migrations):
+    """Each has its own engine and database."""
+    with (
+        DatabaseManager(f"sqlite:///{tmp_path}/one.db", migrations, base_model=Base) as one,
+        DatabaseManager(f"sqlite:///{tmp_path}/two.db", migrations, base_model=Base) as two,
+    ):
+        one.sync()
+
+        assert one.get_status() is DatabaseStatus.UP_TO_DATE
+        assert two.get_status() is DatabaseStatus.NO_INFO
+
+
+def test_the_default_bases(sqlite_url, migrations):
+    """Without a base model, each manager takes the base of its own module."""
+    names = [set(sqlhelpers.Base.metadata.tables), set(aio.Base.metadata.tables)]
+
+    for manager, known in zip((DatabaseManager, AsyncDatabaseManager), names, strict=True):
+        made = manager(sqlite_url, migrations)
+        assert {table.fullname for table in made.database.history().tables} == known
+
+
+def test_migration_helpers(url, migrations):
+    """``is_sqlite`` and ``exists_in_db`` take engines and connections."""
+    with DatabaseManager(url, migrations, base_model=Base) as manager:
+        manager.sync()
+        with manager.engine.connect() as connection:
+            found = [
+                exists_in_db(bind, *names)
+                for bind in (manager.engine, connection)
+                for names in (("users",), ("users", "name"), ("users", "nope"), ("nope",), ("nope", "name"))
+            ]
+
+            assert found == [True, True, False, False, False] * 2
+            assert is_sqlite(connection) == is_sqlite(manager.engine) == url.startswith("sqlite")
+
+
+def test_twins_have_the_same_methods():
+    """Names and parameters of both managers are equal; only the names of the context managers' methods differ."""
+
+    def methods(cls):
+        return {
+            name: list(inspect.signature(value).parameters)
+            for name, value in vars(cls).items()
+            if inspect.isfunction(value) and not name.startswith("_")
+        }
+
+    assert methods(DatabaseManager) == methods(AsyncDatabaseManager)
+
+
+def test_an_async_sync_works_in_a_running_loop_and_in_several(sqlite_url, migrations):
+    """Three loops in a row, each with a manager of its own."""
+
+    async def once():
+        async with AsyncDatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+            return await manager.sync()
+
+    results = [asyncio.run(once()) for _ in range(3)]
+
+    assert results == [SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE]
