@@ -30,7 +30,7 @@ demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show th
 
 test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and MariaDB servers
 	@echo '== the tests; servers that are not installed are named in the summary'
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
 
 check: lint types contracts wheel minimum pythons ## run every check but the tests on the newest versions
 
@@ -56,7 +56,7 @@ minimum: $(VENV)/.dev ## the tests at the lowest versions of direct dependencies
 	@echo '== the lowest versions of direct dependencies'
 	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
 	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
-	@build/minimum/bin/python -m pytest -q -p no:cacheprovider $(ARGS)
+	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider $(ARGS)
 
 pythons: $(VENV)/.dev ## the tests on every other Python from 3.11 up that is installed
 	@for version in 3.11 3.12 3.13 3.14; do \
@@ -65,12 +65,12 @@ pythons: $(VENV)/.dev ## the tests on every other Python from 3.11 up that is in
 		echo "== Python $$version"; \
 		$(BIN)/uv venv -q --allow-existing build/python-$$version --python $$python; \
 		$(BIN)/uv pip install -q --python build/python-$$version/bin/python -c constraints.txt -e '.[all]' --group test $(EXAMPLES); \
-		build/python-$$version/bin/python -m pytest -q -p no:cacheprovider $(ARGS); \
+		build/python-$$version/bin/python -m pytest -q -n 2 -p no:cacheprovider $(ARGS); \
 	done
 
 constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest versions
-	@$(BIN)/uv pip compile -q --upgrade --universal --all-extras --group dev --no-emit-package sqlhelpers \
-		--custom-compile-command 'make constraints' pyproject.toml examples/countries/pyproject.toml -o constraints.txt
+	@$(BIN)/uv pip compile -q --upgrade --universal --all-extras --group dev \
+		--custom-compile-command 'make constraints' pyproject.toml -o constraints.txt
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -64,8 +64,8 @@ class App:
         """Return the migrations folder, or None for an app that says it has none.
 
         Raises:
-            MigrationsNotFound: the folder is missing. A wheel that forgot it would otherwise create
-                tables that no revision will ever find.
+            MigrationsNotFound: the folder is missing or empty. A wheel that forgot it would otherwise
+                create tables that no revision will ever find.
         """
         if self.migrations is None:
             return None
@@ -75,6 +75,13 @@ class App:
                 f"app {self.name!r} has no migrations folder: {folder} is missing; if its wheel forgot "
                 f"the folder, include it; if there is none, say so with App(migrations=None) "
                 f"or `migrations = false` under [tool.sqlhelpers.apps.{self.name}]",
+                [self.name],
+            )
+        if next((folder / "versions").glob("*.py"), None) is None:
+            raise MigrationsNotFound(
+                f"app {self.name!r}: its migrations folder {folder} holds no revisions; "
+                "write the first one, or include versions/*.py in the wheel",
+                [self.name],
             )
         return folder
 
@@ -89,7 +96,8 @@ class App:
         try:
             found = find_spec(name)
         except (Exception, SystemExit) as error:
-            raise AppError(f"app {self.name!r}: {name} cannot be imported: {type(error).__name__}: {error}") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise AppError(f"app {self.name!r}: {name} cannot be imported: {reason}", [self.name]) from error
         if found is None:
-            raise AppError(f"app {self.name!r}: its package {name!r} is not installed")
+            raise AppError(f"app {self.name!r}: its package {name!r} is not installed", [self.name])
         return found

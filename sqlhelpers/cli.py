@@ -155,7 +155,7 @@ def plugins(*, as_json: bool) -> None:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
     else:
         _table(
-            [info.kind, info.name, info.distribution, info.value, info.state, ", ".join(info.hooks)]
+            [info.kind, info.name, info.distribution, info.value, info.state, info.reason or ", ".join(info.hooks)]
             for info in manager.found
         )
     if failure:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlhelpers import migrations, urls
 from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
 from sqlhelpers.engines import database_url, default_hooks
-from sqlhelpers.exceptions import AppError
+from sqlhelpers.exceptions import AppError, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revisions import Revisions, alembic_config
@@ -42,9 +42,11 @@ class Database:
 
         def one_history() -> tuple[History]:
             alembic = settings.alembic
+            if alembic.migrations_path is None:
+                raise MigrationsNotFound("the settings have no alembic.migrations_path, which this needs")
             history = History(
                 tables=tuple(base_model.metadata.sorted_tables),
-                revisions=Revisions(alembic.migrations_path) if alembic.migrations_path else None,
+                revisions=Revisions(alembic.migrations_path),
                 version_table=alembic.version_table,
                 version_table_schema=alembic.version_table_schema,
             )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Dialect
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-_PRAGMAS: dict[str, str | int] = {"foreign_keys": 1, "busy_timeout": 5000}
 _BEGIN = "sqlhelpers_begin"
 _DRIVERS = frozenset(("asyncpg", "psycopg", "pymysql", "asyncmy", "aiomysql", "sqlite3", "aiosqlite"))
 
@@ -32,7 +31,7 @@ def prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
     cursor.execute("PRAGMA page_count")
     is_new = cursor.fetchone() == (0,)
     cursor.close()
-    set_pragmas(connection, {**_PRAGMAS, "journal_mode": "wal"} if is_new else _PRAGMAS)
+    set_pragmas(connection, {"foreign_keys": 1, "journal_mode": "wal"} if is_new else {"foreign_keys": 1})
 
 
 def set_pragmas(connection: DBAPIConnection, pragmas: Mapping[str, str | int]) -> None:

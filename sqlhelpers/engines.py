@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     from sqlhelpers.settings import DatabaseSettings
 
-_CONNECT_TIMEOUT = 10  # seconds
-_TIMEOUT_ARGUMENT = {"asyncpg": "timeout"} | dict.fromkeys(
-    ("psycopg", "psycopg2", "pymysql", "asyncmy", "aiomysql"),
-    "connect_timeout",
-)
+#: How long a driver may take to connect, and SQLite to wait for a writer, in seconds.
+_TIMEOUTS: dict[str, dict[str, Any]] = {
+    "pysqlite": {"timeout": 5},
+    "aiosqlite": {"timeout": 5},
+    "asyncpg": {"timeout": 10},
+    **{name: {"connect_timeout": 10} for name in ("psycopg", "psycopg2", "pymysql", "asyncmy", "aiomysql")},
+}
 
 #: What libpq reads from a URL and asyncpg reads only from a DSN, which it parses as libpq does.
 _LIBPQ = frozenset(
@@ -57,13 +59,12 @@ class Defaults:
         """Return bounded waits and a fixed pool; one shared connection for SQLite in memory."""
         if url.get_backend_name() == "sqlite" and urls.sqlite_file(url) is None:
             return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        timeout = _TIMEOUT_ARGUMENT.get(url.get_driver_name())
         return {
             "pool_pre_ping": True,
             "pool_size": 15,
             "max_overflow": 0,
             "pool_timeout": 30,
-            "connect_args": {timeout: _CONNECT_TIMEOUT} if timeout else {},
+            "connect_args": _TIMEOUTS.get(url.get_driver_name(), {}),
         }
 
     @hookimpl

@@ -51,12 +51,11 @@ class _Gathered(SqlhelpersError):
     def __init__(self, errors: Sequence[SqlhelpersError], hint: str = "") -> None:
         self.errors = tuple(errors)
         self.hint = hint
-        super().__init__("; ".join(self.lines))
+        super().__init__("; ".join([*self.lines, hint] if hint else self.lines))
 
     @property
     def lines(self) -> tuple[str, ...]:
-        found = [line for error in self.errors for line in error.lines]
-        return (*found, self.hint) if self.hint else tuple(found)
+        return tuple(line for error in self.errors for line in error.lines)
 
 
 class ConfigurationError(SqlhelpersError):
@@ -124,7 +123,14 @@ class AdapterNotInstalled(ConfigurationError):
 
 
 class AppError(ConfigurationError):
-    """An app, or how several fit together, is wrong: names, tables, order, models."""
+    """An app, or how several fit together, is wrong: names, tables, order, models.
+
+    ``apps`` has the names of those at fault, as far as they are known.
+    """
+
+    def __init__(self, problem: str, apps: Iterable[str] = ()) -> None:
+        self.apps = tuple(apps)
+        super().__init__(problem)
 
 
 class MigrationsNotFound(AppError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,9 @@ class Hooks:
         try:
             self._pluggy.register(plugin, name)
         except pluggy.PluginValidationError as error:
-            raise InvalidHook(name, f"wrong hook signature: {' '.join(str(error).split())}") from error
+            hook = re.search(rf"{_PREFIX}\w+", str(error))
+            problem = str(error).splitlines()[-1]
+            raise InvalidHook(name, f"wrong signature of {hook[0] if hook else 'a hook'}: {problem}") from error
         except ValueError as error:
             raise PluginLoadError(name, "it is registered already") from error
 
@@ -57,13 +60,10 @@ class Hooks:
         callers = self._pluggy.get_hookcallers(self._pluggy.get_plugin(name)) or ()
         return tuple(sorted(caller.name for caller in callers))
 
-    def call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+    def outcomes(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Yield what each implementation of ``hook`` returned, with the plugin's name; None is left out.
 
-        Every implementation is called for itself, in pluggy's order, so that one that fails can be named.
-
-        Raises:
-            HookFailed: an implementation raised.
+        Every implementation is called for itself, in pluggy's order. For one that raises, a ``HookFailed`` is yielded.
         """
         for implementation in reversed(getattr(self._pluggy.hook, hook).get_hookimpls()):
             name = implementation.plugin_name
@@ -71,9 +71,21 @@ class Hooks:
                 result = implementation.function(*(arguments[each] for each in implementation.argnames))
             except (Exception, SystemExit) as error:
                 cause = " ".join(f"{type(error).__name__}: {error}".split())
-                raise HookFailed(name, f"{hook} raised {cause}") from error
+                result = HookFailed(name, f"{hook} raised {cause}")
+                result.__cause__ = error
             if result is not None:
                 yield name, result
+
+    def call(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Yield what each implementation of ``hook`` returned, with the plugin's name; None is left out.
+
+        Raises:
+            HookFailed: an implementation raised; those after it are not called.
+        """
+        for name, result in self.outcomes(hook, **arguments):
+            if isinstance(result, HookFailed):
+                raise result
+            yield name, result
 
     def drivers(self) -> dict[str, Drivers]:
         """Return the drivers of every known dialect."""

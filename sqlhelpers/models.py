@@ -15,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapper, registry
+from sqlalchemy.orm.exc import UnmappedClassError
 
 from sqlhelpers.exceptions import AppError
 
@@ -94,6 +95,7 @@ class ModelModules:
                         raise _defined_twice(table.fullname, claims[0], _Claim(app, name)) from error
             raise AppError(
                 f"app {app!r}: its models cannot be imported: {name}: {type(error).__name__}: {error}",
+                [app],
             ) from error
 
     def tables(self) -> dict[str, tuple[Table, ...]]:
@@ -146,33 +148,45 @@ class ModelModules:
                     raise AppError(
                         f"table {table.fullname!r} could belong to any of the apps {', '.join(sorted(apps))}: "
                         "give it a name in the module that defines it",
+                        apps,
                     )
                 yield table, next(iter(apps))
 
 
 def _definitions(modules: Iterable[ModuleType]) -> Iterator[tuple[Table, str]]:
-    """Yield every table that the modules can reach, with the name of a module that may have defined it."""
+    """Yield every table that the modules can reach, with the name of each module that may have defined it."""
     core: list[tuple[Table, str]] = []
-    mapped: dict[Table, str] = {}
+    mapped: dict[Table, set[str]] = defaultdict(set)
+    named: dict[Table, set[str]] = defaultdict(set)  # by a class with __tablename__; others map a table that is there
     for module in modules:
         for value in tuple(vars(module).values()):
             if isinstance(value, Table):
                 core.append((value, module.__name__))
             elif isinstance(value, type):
                 for mapper in _mappers_beside(value):
-                    if isinstance(mapper.local_table, Table) and mapper.inherits is None:
-                        mapped[mapper.local_table] = mapper.class_.__module__
-                    elif isinstance(mapper.local_table, Table):
-                        mapped.setdefault(mapper.local_table, mapper.class_.__module__)
-    yield from mapped.items()
-    yield from (found for found in core if found[0] not in mapped)
+                    if isinstance(mapper.local_table, Table) and not _shares_table(mapper):
+                        kind = named if getattr(mapper.class_, "__tablename__", None) else mapped
+                        kind[mapper.local_table].add(mapper.class_.__module__)
+    for table in {**mapped, **named}:
+        yield from ((table, name) for name in sorted(named.get(table) or mapped[table]))
+    yield from (found for found in core if found[0] not in mapped and found[0] not in named)
+
+
+def _shares_table(mapper: Mapper[Any]) -> bool:
+    """Tell whether the class has no table of its own: single-table inheritance."""
+    return mapper.inherits is not None and mapper.inherits.local_table is mapper.local_table
 
 
 def _mappers_beside(cls: type[Any]) -> Iterable[Mapper[Any]]:
     """Return every mapper of the registry of ``cls``, which may be a mapped class or a declarative base."""
     mapper = sqlalchemy.inspect(cls, raiseerr=False)
     found = mapper.registry if isinstance(mapper, Mapper) else getattr(cls, "registry", None)
-    return found.mappers if isinstance(found, registry) else ()
+    if not isinstance(found, registry):
+        return ()
+    try:
+        return found.mappers
+    except UnmappedClassError:  # a class whose definition failed half-way, in an import that was reported
+        return [manager.mapper for manager in found._managers if manager.is_mapped]  # noqa: SLF001  # no public way
 
 
 def _owner(table: Table, claims: list[_Claim]) -> _Claim:
@@ -194,4 +208,5 @@ def _merely_imports(module: str, table: Table) -> bool:
 
 
 def _defined_twice(table: str, one: _Claim, other: _Claim) -> AppError:
-    return AppError(f"table {table!r} is defined twice, in {one} and in {other}; a table belongs to one app")
+    problem = f"table {table!r} is defined twice, in {one} and in {other}; a table belongs to one app"
+    return AppError(problem, [one.app, other.app])

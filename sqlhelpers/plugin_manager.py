@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from types import ModuleType
@@ -18,6 +18,7 @@ from sqlhelpers.exceptions import (
     AppError,
     ConfigurationError,
     DiscoveryError,
+    HookFailed,
     PluginLoadError,
     SqlhelpersError,
 )
@@ -60,7 +61,7 @@ class PluginManager(Hooks):
     def __init__(self) -> None:
         super().__init__()
         self.register(Defaults(), "sqlhelpers")
-        self.found: list[PluginInfo] = []
+        self._found: dict[str, PluginInfo] = {}
         self._apps: dict[str, tuple[App, str]] = {}
         self._adapters: dict[str, EntryPoint] = {}
 
@@ -79,24 +80,45 @@ class PluginManager(Hooks):
             for name, points in _by_name(group):
                 reason = _why_not(name, group, disabled, enabled_apps)
                 if reason:
-                    self.found += [_info(group, point, "disabled", reason=reason) for point in points]
+                    self._note(points, "disabled", reason=reason)
                     continue
                 try:
                     _refuse_doubles(group, points)
                     hooks = load(points[0])
                 except ConfigurationError as error:
                     errors.append(error)
-                    self.found += [_info(group, point, "failed", reason=str(error)) for point in points]
+                    self._note(points, "failed", reason=str(error))
                 else:
-                    state = "available" if group == ADAPTERS else "loaded"
-                    self.found.append(_info(group, points[0], state, hooks=hooks))
+                    self._note(points, "available" if group == ADAPTERS else "loaded", hooks=hooks)
         errors += self._collect_apps(enabled_apps)
         if errors:
-            raise DiscoveryError(errors, self.unaffected())
+            raise DiscoveryError(errors, self.unaffected(errors))
 
-    def unaffected(self) -> str:
-        """Return a line that names what was loaded all the same, for the end of a list of errors."""
-        names = [f"{info.kind} {info.name} ({info.distribution})" for info in self.found if info.state == "loaded"]
+    @property
+    def found(self) -> tuple[PluginInfo, ...]:
+        """Every entry point that was looked at."""
+        return tuple(self._found.values())
+
+    def _note(self, points: Iterable[EntryPoint], state: str, hooks: tuple[str, ...] = (), reason: str = "") -> None:
+        for point in points:
+            self._found[_label(point)] = PluginInfo(
+                kind=point.group.rpartition(".")[2].removesuffix("s"),
+                name=point.name,
+                distribution=_distribution(point),
+                value=point.value,
+                state=state,
+                hooks=hooks,
+                reason=reason,
+            )
+
+    def unaffected(self, errors: Iterable[SqlhelpersError]) -> str:
+        """Return a line that names what is at no fault in ``errors``, for the end of their list."""
+        at_fault = {app for error in errors if isinstance(error, AppError) for app in error.apps}
+        names = [
+            f"{info.kind} {info.name} ({info.distribution})"
+            for info in self.found
+            if info.state == "loaded" and info.name not in at_fault
+        ]
         return f"not affected: {', '.join(names)}" if names else ""
 
     def _load_plugin(self, point: EntryPoint) -> tuple[str, ...]:
@@ -122,22 +144,16 @@ class PluginManager(Hooks):
         return ()
 
     def _collect_apps(self, enabled_apps: Collection[str] | None) -> Iterator[SqlhelpersError]:
-        try:
-            results = list(self.call("sqlhelpers_register_app"))
-        except ConfigurationError as error:
-            yield error
-            return
-        for plugin, result in results:
-            apps = [result] if isinstance(result, App) else result
-            if not isinstance(apps, (list, tuple)) or not all(isinstance(app, App) for app in apps):
-                yield wrong_type(plugin, "sqlhelpers_register_app", "an App or a list of them", result)
-                continue
-            for app in apps:
-                if enabled_apps is None or app.name in enabled_apps:
-                    try:
+        """Add the apps that plugins register, and yield what is wrong with them."""
+        for plugin, result in self.outcomes("sqlhelpers_register_app"):
+            try:
+                for app in _apps_of(plugin, result):
+                    if enabled_apps is None or app.name in enabled_apps:
                         self.add_app(app, plugin)
-                    except AppError as error:
-                        yield error
+            except ConfigurationError as error:
+                yield error
+                if plugin in self._found:
+                    self._found[plugin] = replace(self._found[plugin], state="failed", reason=str(error))
 
     def add_app(self, app: App, source: str) -> None:
         """Add an app.
@@ -150,9 +166,11 @@ class PluginManager(Hooks):
             AppError: there is an app with this name, or the name is not one word.
         """
         if not re.fullmatch(r"\w[\w.-]*", app.name):
-            raise AppError(f"app {app.name!r} ({source}): its name must be one word of letters, digits, _ and -")
+            problem = f"app {app.name!r} ({source}): its name must be one word of letters, digits, _ and -"
+            raise AppError(problem, [app.name])
         if app.name in self._apps:
-            raise AppError(f"two apps are named {app.name!r}: from {self._apps[app.name][1]} and from {source}")
+            other = self._apps[app.name][1]
+            raise AppError(f"two apps are named {app.name!r}: from {other} and from {source}", [app.name])
         self._apps[app.name] = (app, source)
 
     def apps(self) -> dict[str, App]:
@@ -174,8 +192,10 @@ class PluginManager(Hooks):
             raise AdapterNotInstalled(f"there is no adapter for {name!r} (installed: {known})")
         point = self._adapters[name]
         if find_spec(name) is None:
+            ours = point.dist is not None and point.dist.name == "sqlhelpers"
+            how = f"'sqlhelpers[{name}]'" if ours else name
             raise AdapterNotInstalled(
-                f"the adapter {_label(point)} needs {name}, which is not installed: pip install 'sqlhelpers[{name}]'",
+                f"the adapter {_label(point)} needs {name}, which is not installed: pip install {how}",
             )
         single = Hooks()
         single.register(_import(point), _label(point))
@@ -226,17 +246,14 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def _label(point: EntryPoint) -> str:
-    """Return how messages call the plugin: entry point, group and distribution."""
-    return f"{point.name!r} ({point.group} of {_distribution(point)})"
+    """Return how messages call the plugin: entry point, module, group and distribution."""
+    return f"{point.name!r} ({point.value}, {point.group} of {_distribution(point)})"
 
 
-def _info(group: str, point: EntryPoint, state: str, hooks: tuple[str, ...] = (), reason: str = "") -> PluginInfo:
-    return PluginInfo(
-        kind=group.rpartition(".")[2].removesuffix("s"),
-        name=point.name,
-        distribution=_distribution(point),
-        value=point.value,
-        state=state,
-        hooks=hooks,
-        reason=reason,
-    )
+def _apps_of(plugin: str, result: Any) -> Iterable[App]:
+    if isinstance(result, HookFailed):
+        raise result
+    apps = [result] if isinstance(result, App) else result
+    if not isinstance(apps, list | tuple) or not all(isinstance(app, App) for app in apps):
+        raise wrong_type(plugin, "sqlhelpers_register_app", "an App or a list of them", result)
+    return apps

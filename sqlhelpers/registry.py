@@ -44,7 +44,7 @@ class AppRegistry:
         """
         plugins, errors = self._discovered
         if errors:
-            raise DiscoveryError(errors, plugins.unaffected())
+            raise DiscoveryError(errors, plugins.unaffected(errors))
         return plugins
 
     @cached_property
@@ -91,7 +91,7 @@ class AppRegistry:
         except AppError as error:
             errors.append(error)
         if errors:
-            raise DiscoveryError(errors, plugins.unaffected())
+            raise DiscoveryError(errors, plugins.unaffected(errors))
         return apps, tables
 
     def _configured(self, registered: Mapping[str, App]) -> dict[str, App]:
@@ -115,10 +115,12 @@ class AppRegistry:
         for name, app in apps.items():
             for required in app.requires:
                 if required not in apps:
-                    yield AppError(f"app {name!r} requires {required!r}, which is not installed{near(required, apps)}")
+                    problem = f"app {name!r} requires {required!r}, which is not installed{near(required, apps)}"
+                    yield AppError(problem, [name])
             if app.bind not in self.settings.databases and self.settings.databases:
                 known = ", ".join(self.settings.databases)
-                yield AppError(f"app {name!r} belongs to database {app.bind!r}, which is not configured ({known} are)")
+                problem = f"app {name!r} belongs to database {app.bind!r}, which is not configured (there is {known})"
+                yield AppError(problem, [name])
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
@@ -131,11 +133,10 @@ class AppRegistry:
         try:
             sorter.prepare()
         except CycleError as error:
-            way = " -> ".join(error.args[1])
-            raise DiscoveryError(
-                [AppError(f"the apps depend on each other in a circle: {way} (by foreign keys or `requires`)")],
-                self._discovered[0].unaffected(),
-            ) from error
+            way = error.args[1]
+            problem = f"the apps depend on each other in a circle: {' -> '.join(way)} (by foreign keys or `requires`)"
+            circle = AppError(problem, way)
+            raise DiscoveryError([circle], self._discovered[0].unaffected([circle])) from error
         order: list[str] = []
         while ready := sorted(sorter.get_ready()):
             order += ready

@@ -144,7 +144,7 @@ class DatabaseSettings(BaseModel):
         pooler: ``"transaction"`` where a pooler such as PgBouncer lends a connection for a transaction
             at a time: named prepared statements are then not used.
         sqlite_pragmas: pragmas for every connection to a SQLite database, beside
-            ``foreign_keys = 1``, ``busy_timeout = 5000`` and, for a new file, ``journal_mode = "wal"``.
+            ``foreign_keys = 1`` and, for a new file, ``journal_mode = "wal"``.
     """
 
     model_config = _STRICT

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import Project
+from projects import Finished, Project
 from servers import MariadbServer, PostgresServer
 from throwaway import Server, ServerAbsent, running
 from wheels import ROOT, Environment, build, new_environment
 
+from sqlhelpers import cli
+
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 _OURS = ("SQLHELPERS_", "DATABASE_URL")
 _EXAMPLES = "countries,bookshop"  # may be installed in the development environment
@@ -79,6 +82,26 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: 
     for name, module in list(sys.modules.items()):
         if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
             del sys.modules[name]
+
+
+@pytest.fixture
+def command(
+    project: Project,  # noqa: ARG001  # the command reads the settings of the working directory
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., Finished]]:
+    """Run ``sqlhelpers`` with arguments in this process, which is quicker than ``project.run``."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = signal.getsignal(signal.SIGTERM)
+
+    def in_process(*arguments: str) -> Finished:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(arguments)
+        captured = capsys.readouterr()
+        return Finished(int(caught.value.code or 0), captured.out, captured.err)
+
+    yield in_process
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ other = "sqlite:///other.db"
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def notes(project):
     """A project with one app and two databases, one of which holds no app."""
     project.write_app("notes", MODELS, {"n1.py": revision_text("n1", NOTE)})
@@ -46,46 +46,30 @@ def notes(project):
     return project
 
 
-@pytest.fixture
-def run(notes, capsys, monkeypatch):  # noqa: ARG001  # the project is the working directory
-    """Run the command line in this process."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    before = signal.getsignal(signal.SIGTERM)
-
-    def in_process(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            cli.main(arguments)
-        captured = capsys.readouterr()
-        return Finished(int(caught.value.code or 0), captured.out, captured.err)
-
-    yield in_process
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_run_sync_prints_one_line_for_each_app(run):
+def test_run_sync_prints_one_line_for_each_app(command):
     """Database, URL, app, what was done, how much: at a glance, and the same words each time."""
-    first, second = run("run-sync", "-d", "default"), run("run-sync", "-d", "default")
+    first, second = command("run-sync", "-d", "default"), command("run-sync", "-d", "default")
 
     assert first == Finished(0, "default  sqlite:///notes.db  notes  created at n1  1 table\n", "")
     assert second == Finished(0, "default  sqlite:///notes.db  notes  up to date at n1\n", "")
 
 
-def test_all_databases_are_synced_by_default(run):
+def test_all_databases_are_synced_by_default(command):
     """One without apps is said so, apart from the data."""
-    done = run("run-sync")
+    done = command("run-sync")
 
     assert done.status == 0
     assert done.stdout.count("\n") == 1
     assert done.stderr == "other  sqlite:///other.db  no apps\n"
 
 
-def test_an_upgrade_says_from_where_to_where(run, notes):
+def test_an_upgrade_says_from_where_to_where(command, notes):
     """And how many revisions ran."""
-    run("run-sync", "-d", "default")
+    command("run-sync", "-d", "default")
     notes.write("notes/migrations/versions/n2.py", revision_text("n2", "pass", "n1"))
     notes.write("notes/migrations/versions/n3.py", revision_text("n3", "pass", "n2"))
 
-    seen = [run(*words, "-d", "default").stdout for words in (["status"], ["run-sync", "--dry-run"], ["run-sync"])]
+    seen = [command(*words, "-d", "default").stdout for words in (["status"], ["run-sync", "--dry-run"], ["run-sync"])]
 
     assert seen == [
         "default  sqlite:///notes.db  notes  behind at n1  2 revisions to run\n",
@@ -94,9 +78,9 @@ def test_an_upgrade_says_from_where_to_where(run, notes):
     ]
 
 
-def test_json_is_for_scripts(run):
+def test_json_is_for_scripts(command):
     """Every list can be had as JSON, with the same facts."""
-    synced, status = json.loads(run("run-sync", "--json").stdout), json.loads(run("status", "--json").stdout)
+    synced, status = json.loads(command("run-sync", "--json").stdout), json.loads(command("status", "--json").stdout)
 
     assert synced == [
         {
@@ -108,23 +92,27 @@ def test_json_is_for_scripts(run):
     assert status[0]["result"] is None
 
 
-def test_check_ends_with_one_until_there_is_nothing_to_do(run):
+def test_check_ends_with_one_until_there_is_nothing_to_do(command):
     """For a readiness script."""
-    before = run("status", "--check", "-d", "default")
-    run("run-sync")
-    after = run("status", "--check", "-d", "default")
+    before = command("status", "--check", "-d", "default")
+    command("run-sync")
+    after = command("status", "--check", "-d", "default")
 
     assert (before.status, after.status) == (1, 0)
 
 
-def test_a_refusal_ends_with_three(run, notes):
+def test_a_refusal_ends_with_three(command):
     """One line on stderr, nothing on stdout, and adopt mends it."""
-    run("run-sync", "-d", "default")
+    command("run-sync", "-d", "default")
     with sqlite3.connect("notes.db") as connection:
         connection.execute("DELETE FROM alembic_version_notes")
     connection.close()
 
-    refused, adopted, after = run("run-sync"), run("adopt", "notes"), run("status", "--check", "-d", "default")
+    refused, adopted, after = (
+        command("run-sync"),
+        command("adopt", "notes"),
+        command("status", "--check", "-d", "default"),
+    )
 
     assert refused.status == 3
     assert len(refused.errors) == 1
@@ -133,13 +121,13 @@ def test_a_refusal_ends_with_three(run, notes):
     assert after.status == 0
 
 
-def test_adopt_lists_what_differs(run):
+def test_adopt_lists_what_differs(command):
     """Nothing is recorded then."""
     with sqlite3.connect("notes.db") as connection:
         connection.execute("CREATE TABLE note (id INTEGER NOT NULL, extra TEXT, PRIMARY KEY (id))")
     connection.close()
 
-    refused, status = run("adopt", "notes"), run("status", "-d", "default")
+    refused, status = command("adopt", "notes"), command("status", "-d", "default")
 
     assert refused.status == 3
     assert refused.stdout == "column note.extra is not in the models\n"
@@ -157,21 +145,21 @@ def test_adopt_lists_what_differs(run):
         (["adopt", "nots"], "there is no app 'nots' (apps: notes)"),
     ],
 )
-def test_usage_errors_are_one_line_and_end_with_two(run, words, expected):
+def test_usage_errors_are_one_line_and_end_with_two(command, words, expected):
     """With the near name where there is one."""
-    done = run(*words)
+    done = command(*words)
 
     assert done.status == 2
     assert len(done.stderr.splitlines()) == 1
     assert expected in done.stderr
 
 
-def test_a_failing_revision_ends_with_one_and_debug_shows_where(run, notes):
+def test_a_failing_revision_ends_with_one_and_debug_shows_where(command, notes):
     """A traceback is printed only when it is asked for."""
-    run("run-sync", "-d", "default")
+    command("run-sync", "-d", "default")
     notes.write("notes/migrations/versions/n2.py", revision_text("n2", "1 / 0", "n1"))
 
-    plain, debug = run("run-sync", "-d", "default"), run("--debug", "run-sync", "-d", "default")
+    plain, debug = command("run-sync", "-d", "default"), command("--debug", "run-sync", "-d", "default")
 
     assert (plain.status, debug.status) == (1, 1)
     assert plain.stderr.count("\n") == 1
@@ -180,9 +168,9 @@ def test_a_failing_revision_ends_with_one_and_debug_shows_where(run, notes):
     assert "Traceback" in debug.stderr
 
 
-def test_config_shows_values_and_origins(run, notes):
+def test_config_shows_values_and_origins(command, notes):
     """Each setting with its value and its place."""
-    done, rows = run("config"), json.loads(run("config", "--json").stdout)
+    done, rows = command("config"), json.loads(command("config", "--json").stdout)
 
     assert "databases.default.sqlalchemy.url" in done.stdout
     assert {"name", "value", "origin"} == set(rows[0])
@@ -190,21 +178,21 @@ def test_config_shows_values_and_origins(run, notes):
     assert any(row["origin"] == "SQLHELPERS_DISABLE_PLUGINS" for row in rows)
 
 
-def test_plugins_lists_what_is_installed(run):
+def test_plugins_lists_what_is_installed(command):
     """Adapters are listed without being imported."""
     sys.modules.pop("sqlhelpers_fastapi", None)
 
-    rows = json.loads(run("plugins", "--json").stdout)
+    rows = json.loads(command("plugins", "--json").stdout)
 
     adapter = next(row for row in rows if row["kind"] == "adapter")
     assert (adapter["name"], adapter["state"], adapter["value"]) == ("fastapi", "available", "sqlhelpers_fastapi")
     assert "sqlhelpers_fastapi" not in sys.modules
 
 
-def test_version_help_and_completion(run):
+def test_version_help_and_completion(command):
     """What does not need a database works without one."""
-    version, help_, nothing = run("--version"), run("--help"), run()
-    scripts = [run("completion", shell) for shell in ("bash", "zsh", "fish")]
+    version, help_, nothing = command("--version"), command("--help"), command()
+    scripts = [command("completion", shell) for shell in ("bash", "zsh", "fish")]
 
     assert version.stdout.startswith("sqlhelpers, version ")
     assert "run-sync" in help_.stdout
@@ -221,14 +209,16 @@ def test_names_of_databases_are_completed(notes):
 
 
 def test_no_configuration_says_what_to_set(project):
-    """In an empty folder, as a real process."""
+    """In a folder without settings, as a real process."""
+    project.write_pyproject("")
     done = project.run("run-sync")
 
     assert done.status == 2
-    assert done.errors == [
+    assert done.stderr == (
         "error: no database named 'default' is configured (configured: none); "
-        "set DATABASE_URL, or `default` under [tool.sqlhelpers.databases] in pyproject.toml",
-    ]
+        "set DATABASE_URL, or `default` under [tool.sqlhelpers.databases] in pyproject.toml
+"
+    )
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

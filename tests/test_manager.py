@@ -113,9 +113,11 @@ def test_create_and_upgrade(sqlite_url, migrations):
 
 def test_an_unknown_target_is_one_line(sqlite_url, migrations):
     """Alembic's complaint comes with the folder's owner."""
-    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
-        with pytest.raises(AppError, match="Can't locate revision identified by 'zzz'"):
-            manager.upgrade("zzz")
+    with (
+        DatabaseManager(sqlite_url, migrations, base_model=Base) as manager,
+        pytest.raises(AppError, match="Can't locate revision identified by 'zzz'"),
+    ):
+        manager.upgrade("zzz")
 
 
 def test_a_session_commits_or_rolls_back(sqlite_url, migrations):
@@ -271,7 +273,7 @@ def test_the_callers_options_are_not_changed(migrations):
 
 def test_wrong_arguments_are_told(migrations):
     """A misspelt option and a URL that is none are settings errors; a missing folder is told when it is needed."""
-    with pytest.raises(SettingsError, match="pool_sze is not an option .* did you mean pool_size"):
+    with pytest.raises(SettingsError, match=r"pool_sze is not an option .* did you mean pool_size"):
         DatabaseManager("sqlite://", migrations, engine_args={"pool_sze": 3})
     with pytest.raises(SettingsError, match="not a database URL"):
         DatabaseManager("nonsense", migrations)

@@ -56,7 +56,9 @@ def test_sources_in_their_order(folder, monkeypatch):
     seen.append(url_of(Settings()))
     seen.append(url_of(Settings(databases={"default": "sqlite:///argument.db"})))
 
-    assert seen == [f"sqlite:///{source}.db" for source in ("pyproject", "secrets", "dotenv", "environment", "argument")]
+    assert seen == [
+        f"sqlite:///{source}.db" for source in ("pyproject", "secrets", "dotenv", "environment", "argument")
+    ]
 
 
 def test_layers_are_merged_setting_by_setting(folder, monkeypatch):
@@ -83,7 +85,9 @@ def test_a_url_and_its_options_in_the_environment(monkeypatch):
 
 def test_json_in_a_variable(monkeypatch):
     """A whole table can be given as JSON."""
-    monkeypatch.setenv("SQLHELPERS_DATABASES", '{"default": "sqlite:///a.db", "two": {"sqlalchemy": {"url": "sqlite://"}}}')
+    monkeypatch.setenv(
+        "SQLHELPERS_DATABASES", '{"default": "sqlite:///a.db", "two": {"sqlalchemy": {"url": "sqlite://"}}}'
+    )
 
     assert set(Settings().databases) == {"default", "two"}
 
@@ -131,7 +135,11 @@ def test_a_pyproject_of_somebody_else_is_passed_by(folder, monkeypatch):
     ("variables", "named", "near"),
     [
         ({"SQLHELPERS_DATABSES__DEFAULT": "sqlite://"}, "SQLHELPERS_DATABSES__DEFAULT", "databases"),
-        ({"SQLHELPERS_DATABASES__DEFAULT__SQLALCHMY__URL": "x"}, "SQLHELPERS_DATABASES__DEFAULT__SQLALCHMY__URL", "sqlalchemy"),
+        (
+            {"SQLHELPERS_DATABASES__DEFAULT__SQLALCHMY__URL": "x"},
+            "SQLHELPERS_DATABASES__DEFAULT__SQLALCHMY__URL",
+            "sqlalchemy",
+        ),
         (
             {"DATABASE_URL": "sqlite://", "SQLHELPERS_DATABASES__DEFAULT__SQLALCHEMY__POOL_SZE": "1"},
             "SQLHELPERS_DATABASES__DEFAULT__SQLALCHEMY__POOL_SZE",
@@ -209,7 +217,7 @@ def test_a_missing_secrets_directory_is_an_error():
         Settings(secrets_dir="nowhere")
 
 
-def test_no_password_is_shown(folder, monkeypatch):
+def test_no_password_is_shown(monkeypatch):
     """Neither repr, vars, dumps, origins nor errors show the password of a URL."""
     monkeypatch.setenv("DATABASE_URL", URL)
     settings = Settings()
@@ -265,7 +273,9 @@ def test_embedded_in_settings_of_the_users_own():
     class Mine(BaseModel):
         database: DatabaseSettings
 
-    texts = [Mine(database=value).database.url for value in (URL, make_url(URL), {"sqlalchemy": {"url": make_url(URL)}})]
+    texts = [
+        Mine(database=value).database.url for value in (URL, make_url(URL), {"sqlalchemy": {"url": make_url(URL)}})
+    ]
 
     assert [url.password for url in texts] == [SECRET] * 3
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI
 from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
@@ -33,15 +32,15 @@ __all__ = [
     "syncdb",
 ]
 
-_RUNTIME = "sqlhelpers_runtime"  # in ``app.state``, and in the scope of a request
+_RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
 
 
 def attach(app: FastAPI, runtime: Runtime | None = None, *, sync: bool = False) -> Runtime:
     """Serve an application with sessions, and close all connections when it shuts down.
 
-    Call it before the application starts. The runtime is then in ``app.state.sqlhelpers_runtime``; requests
-    to mounted applications find it too. It lives around the application's own lifespan and those of its routers.
-    Starlette does not run the lifespan of a mounted application: attach to the outermost one.
+    Call it before the application starts. The runtime is then in ``app.state.sqlhelpers_runtime``. It lives
+    around the application's own lifespan and those of its routers. An application that is mounted in another
+    one is attached to the same runtime: ``attach(mounted, attach(app))``.
 
     Args:
         app: the application.
@@ -49,13 +48,13 @@ def attach(app: FastAPI, runtime: Runtime | None = None, *, sync: bool = False) 
         sync: bring every configured database to the expected state before the application starts.
 
     Raises:
-        ConfigurationError: a runtime is attached to this application already.
-        RuntimeError: the application has started.
+        ConfigurationError: a runtime is attached to this application already, or it has started.
     """
     if hasattr(app.state, _RUNTIME):
         raise ConfigurationError("this application has a runtime already; call sqlhelpers_fastapi.attach(app) once")
+    if app.middleware_stack is not None:
+        raise ConfigurationError("this application has started; call sqlhelpers_fastapi.attach(app) before")
     attached = Runtime() if runtime is None else runtime
-    app.add_middleware(_RuntimeInScope, attached)
     app.state.sqlhelpers_runtime = attached
     inner = app.router.lifespan_context
 
@@ -69,18 +68,6 @@ def attach(app: FastAPI, runtime: Runtime | None = None, *, sync: bool = False) 
 
     app.router.lifespan_context = lifespan
     return attached
-
-
-class _RuntimeInScope:
-    """Puts the runtime into the scope: in a request to a mounted application, ``app`` is the mounted one."""
-
-    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
-        self.app = app
-        self.runtime = runtime
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[_RUNTIME] = self.runtime
-        await self.app(scope, receive, send)
 
 
 def manager_dependency(bind: str = "default") -> Callable[..., Any]:
@@ -101,7 +88,7 @@ def session_dependency(bind: str = "default") -> Callable[..., AsyncIterator[Asy
 @cache  # one function for each bind: the key in dependency_overrides, and of a session shared within a request
 def _manager_dependency(bind: str) -> Callable[..., Any]:
     async def manager(connection: HTTPConnection) -> AsyncDatabaseManager:
-        runtime = getattr(connection.app.state, _RUNTIME, None) or connection.scope.get(_RUNTIME)
+        runtime = getattr(connection.app.state, _RUNTIME, None)
         if runtime is None:
             raise ConfigurationError(
                 "this application has no runtime; call sqlhelpers_fastapi.attach(app) before it starts",

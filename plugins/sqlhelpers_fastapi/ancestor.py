@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from sqlhelpers import DatabaseSettings
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.exceptions import MigrationsNotFound
 from sqlhelpers.settings import AlembicSettings, SQLAlchemySettings, database_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import DeclarativeBase
@@ -53,7 +50,7 @@ def manager_from_config(
             if known == key:
                 _shared.append(_shared.pop(place))
                 return manager
-        manager = _new_manager(settings, base_model)
+        manager = AsyncDatabaseManager.from_settings(settings, base_model)
         _shared.append((key, manager))
         if len(_shared) > _MOST_MANAGERS:
             _dispose_soon(_shared.pop(0)[1])
@@ -68,9 +65,8 @@ async def make_db_session(manager: AsyncDatabaseManager) -> AsyncGenerator[Async
     comes after the response. When the path operation raises, the loop drops the generator, and the
     event loop closes it, and with it the session, right after.
     """
-    async with manager.Session() as session:
+    async with manager.session() as session:
         yield session
-        await session.commit()
 
 
 def syncdb(config: BaseModel | Mapping[str, Any], *, base_model: type[DeclarativeBase] | None = None) -> None:
@@ -80,7 +76,9 @@ def syncdb(config: BaseModel | Mapping[str, Any], *, base_model: type[Declarativ
     """
 
     async def sync() -> DatabaseReport:
-        async with _new_manager(_settings(config), base_model) as manager:  # connections do not outlive their loop
+        async with AsyncDatabaseManager.from_settings(
+            _settings(config), base_model
+        ) as manager:  # connections do not outlive their loop
             return await manager.sync_apps()
 
     report = asyncio.run(sync())
@@ -100,27 +98,8 @@ def _part(part: object) -> object:
     """Return a part of a configuration as pydantic can read it, without defaults of a model that are None."""
     if isinstance(part, BaseModel) and not isinstance(part, SQLAlchemySettings | AlembicSettings):
         given = part.model_fields_set
-        part = {name: value for name, value in part.model_dump().items() if name in given or value is not None}
-    if isinstance(part, Mapping):
-        return {name: _plain(value) for name, value in part.items()}
+        return {name: value for name, value in part.model_dump().items() if name in given or value is not None}
     return part
-
-
-def _plain(value: object) -> object:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
-def _new_manager(settings: DatabaseSettings, base_model: type[DeclarativeBase] | None) -> AsyncDatabaseManager:
-    alembic = settings.alembic
-    plain = AsyncDatabaseManager(settings.url, alembic.migrations_path or "", base_model=base_model)
-
-    def histories() -> Sequence[Any]:
-        if alembic.migrations_path is None:
-            raise MigrationsNotFound("the configuration has no alembic.migrations_path, which this needs")
-        table, schema = alembic.version_table, alembic.version_table_schema
-        return [replace(each, version_table=table, version_table_schema=schema) for each in plain.database.histories]
-
-    return AsyncDatabaseManager.serving(replace(plain.database, settings=settings, load_histories=histories))
 
 
 def _dispose_soon(manager: AsyncDatabaseManager) -> None:

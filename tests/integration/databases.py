@@ -15,8 +15,6 @@ from sqlhelpers.plugin_manager import PluginManager
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from projects import Project
-
     from sqlhelpers import DatabaseReport
 
 MODELS = """

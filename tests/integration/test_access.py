@@ -27,6 +27,23 @@ def shop(project):
     return project
 
 
+@pytest.fixture
+def check_refused(command, monkeypatch):
+    """Check that commands fail with status 1 and one line that has the expected words and no password."""
+
+    def check(url, *commands, expected):
+        monkeypatch.setenv("DATABASE_URL", url)
+        for name in commands or ("run-sync", "status"):
+            done = command(name)
+            assert done.status == 1, done
+            assert done.stdout == ""
+            assert len(done.stderr.splitlines()) == 1
+            assert expected in done.stderr
+            assert "hunter22" not in done.stderr
+
+    return check
+
+
 @contextmanager
 def role(server, url, password, *, owner=True):
     """Create a role with a password, which may do everything in the database of ``url`` or nothing; yield its URL."""
@@ -95,78 +112,67 @@ def test_a_percent_sign_in_a_path_does_no_harm(tmp_path, shop):
     assert (folder / "x%y.db").exists()
 
 
-def check_refused(shop, url, *commands, expected):
-    """Each command fails with status 1 and one line that has the expected words and no password."""
-    for command in commands or ("run-sync", "status"):
-        done = shop.run(command, env={"DATABASE_URL": url})
-        assert done.status == 1, done
-        assert done.stdout == ""
-        assert len(done.stderr.splitlines()) == 1
-        assert expected in done.stderr
-        assert "hunter22" not in done.stderr
-
-
 @pytest.mark.parametrize("driver", ["", "+asyncpg"])
-def test_postgres_without_permission_to_read(postgres_server, postgres_url, shop, driver):
+def test_postgres_without_permission_to_read(postgres_server, postgres_url, check_refused, driver):
     """A permission that is missing is an error, and never read as "not set up"."""
     sync("sync", postgres_url, apps={"shop": {"package": "shop"}})
     before = snapshot(postgres_url)
     with role(postgres_server, postgres_url, "hunter22", owner=False) as url:
-        check_refused(shop, url.replace("postgresql:", f"postgresql{driver}:"), expected="permission denied")
+        check_refused(url.replace("postgresql:", f"postgresql{driver}:"), expected="permission denied")
         postgres_server.execute("REVOKE USAGE ON SCHEMA public FROM public", url.rpartition("/")[2])
-        check_refused(shop, url, expected="may not use the schema 'public'")
+        check_refused(url, expected="may not use the schema 'public'")
 
     assert snapshot(postgres_url) == before
 
 
-def test_postgres_without_permission_to_create(postgres_server, postgres_url, shop):
+def test_postgres_without_permission_to_create(postgres_server, postgres_url, check_refused):
     """Nothing is half made."""
     with role(postgres_server, postgres_url, "hunter22", owner=False) as url:
-        check_refused(shop, url, "run-sync", expected="permission denied for schema public")
+        check_refused(url, "run-sync", expected="permission denied for schema public")
 
     assert tables(postgres_url) == set()
 
 
-def test_mariadb_without_permission_to_read(mariadb_server, mariadb_url, shop):
+def test_mariadb_without_permission_to_read(mariadb_server, mariadb_url, check_refused):
     """MariaDB hides tables from a role instead of refusing; that is not taken for an empty database either."""
     sync("sync", mariadb_url, apps={"shop": {"package": "shop"}})
     execute(mariadb_url, "CREATE TABLE free (id integer)")
     before = snapshot(mariadb_url)
     with role(mariadb_server, mariadb_url, "hunter22", owner=False) as url:
-        check_refused(shop, url, expected="Access denied")
+        check_refused(url, expected="Access denied")
         mariadb_server.execute(f"GRANT SELECT ON {url.rpartition('/')[2]}.free TO odd")
-        check_refused(shop, url, expected="SELECT command denied")
+        check_refused(url, expected="SELECT command denied")
 
     assert snapshot(mariadb_url) == before
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "postgresql+asyncpg", "mariadb", "mariadb+asyncmy"])
-def test_a_server_that_is_not_there(shop, dialect):
+def test_a_server_that_is_not_there(check_refused, dialect):
     """Connection refused is one line with the URL, without its password."""
-    check_refused(shop, f"{dialect}://user:hunter22@127.0.0.1:1/shop", expected=f"{dialect}://user:***@127.0.0.1:1/shop")
+    check_refused(f"{dialect}://user:hunter22@127.0.0.1:1/shop", expected=f"{dialect}://user:***@127.0.0.1:1/shop")
 
 
-def test_a_wrong_password(postgres_server, postgres_url, mariadb_url, shop):  # noqa: ARG001  # the server has to run
+def test_a_wrong_password(postgres_url, mariadb_url, check_refused):
     """The server's answer is shown, the password is not."""
     for url, expected in ((postgres_url, "password authentication failed"), (mariadb_url, "Access denied")):
         head, _, tail = url.partition("@")
         wrong = f"{head.rpartition(':')[0]}:hunter22@{tail}"
-        check_refused(shop, wrong, expected=expected)
+        check_refused(wrong, expected=expected)
 
 
-def test_a_sqlite_file_that_cannot_be_used(tmp_path, shop):
+def test_a_sqlite_file_that_cannot_be_used(tmp_path, check_refused):
     """A missing folder, a folder, and a file that is no database are told apart; none is changed."""
     (tmp_path / "text.db").write_text("this is not a database, and long enough to have a header" * 10)
 
-    check_refused(shop, f"sqlite:///{tmp_path}/no/x.db", expected=f"the folder {tmp_path}/no does not exist")
-    check_refused(shop, f"sqlite:///{tmp_path}", expected="this is a folder")
-    check_refused(shop, f"sqlite:///{tmp_path}/text.db", expected="file is not a database")
+    check_refused(f"sqlite:///{tmp_path}/no/x.db", expected=f"the folder {tmp_path}/no does not exist")
+    check_refused(f"sqlite:///{tmp_path}", expected="this is a folder")
+    check_refused(f"sqlite:///{tmp_path}/text.db", expected="file is not a database")
     assert "this is not a database" in (tmp_path / "text.db").read_text()
     assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize("driver", ["", "+aiosqlite"])
-def test_a_locked_sqlite_file(tmp_path, shop, driver):
+def test_a_locked_sqlite_file(tmp_path, check_refused, driver, monkeypatch):
     """The wait is bounded, and a lock is never read as "not set up"."""
     file = tmp_path / "test.db"
     sync("sync", f"sqlite:///{file}", apps={"shop": {"package": "shop"}})
@@ -174,18 +180,18 @@ def test_a_locked_sqlite_file(tmp_path, shop, driver):
         other.execute("PRAGMA journal_mode=DELETE")
         before = file.read_bytes()
         other.execute("BEGIN EXCLUSIVE")
-        check_refused(shop, f"sqlite{driver}:///{file}", expected="database is locked")
+        monkeypatch.setenv("SQLHELPERS_DATABASES__DEFAULT__SQLALCHEMY__CONNECT_ARGS", '{"timeout": 0.2}')
+        check_refused(f"sqlite{driver}:///{file}", expected="database is locked")
         other.execute("ROLLBACK")
 
     assert file.read_bytes() == before
 
 
-def test_status_makes_no_file(tmp_path, shop):
+def test_status_makes_no_file(tmp_path, shop, command, monkeypatch):
     """Looking at a SQLite database that is not there does not create it."""
-    url = f"sqlite:///{tmp_path}/test.db"
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/test.db")
 
-    status = shop.run("status", env={"DATABASE_URL": url})
-    planned = shop.run("run-sync", "--dry-run", env={"DATABASE_URL": url})
+    status, planned = command("status"), command("run-sync", "--dry-run")
 
     assert "not there yet" in status.stdout
     assert "would be created at r3" in planned.stdout

@@ -75,7 +75,7 @@ def test_a_cycle_is_an_error_that_names_it(sqlite_url, project, apps, by):
     else:
         write(project, "zulu", "z", points_to="a")
 
-    with pytest.raises(DiscoveryError, match="in a circle: (alpha -> zulu -> alpha|zulu -> alpha -> zulu)"):
+    with pytest.raises(DiscoveryError, match=r"in a circle: (alpha -> zulu -> alpha|zulu -> alpha -> zulu)"):
         sync("sync", sqlite_url, apps=apps)
 
 
@@ -134,7 +134,7 @@ def test_two_apps_cannot_define_one_table(sqlite_url, project, apps):
     project.write("mike/models.py", (project.folder / "mike/models.py").read_text().replace("from base", "from other"))
     project.write("other.py", BASE)
 
-    with pytest.raises(DiscoveryError, match="table 'z' is defined twice, in (mike|zulu).models .*(mike|zulu).models"):
+    with pytest.raises(DiscoveryError, match=r"table 'z' is defined twice, in (mike|zulu).models .*(mike|zulu).models"):
         sync("sync", sqlite_url, apps=apps)
 
     assert not (project.folder.parent / "test.db").exists()
@@ -169,7 +169,7 @@ def test_an_app_without_migrations_says_so(url, project):
     models = MODEL.format(base="base", number="One", table="one", column="")
     project.write_app("plain", models)
 
-    with pytest.raises(DiscoveryError, match="app 'plain' has no migrations folder: .*plain/migrations is missing"):
+    with pytest.raises(DiscoveryError, match=r"app 'plain' has no migrations folder: .*plain/migrations is missing"):
         sync("sync", url, apps={"plain": {"package": "plain"}})
     first = sync("sync", url, apps={"plain": {"package": "plain", "migrations": False}})
     second = sync("sync", url, apps={"plain": {"package": "plain", "migrations": False}})
@@ -259,7 +259,7 @@ def test_plugins_are_asked_before_and_told_after(url, apps):
 
 def test_a_plugin_can_refuse_a_run(url, apps):
     """An exception before a sync refuses it, with the plugin's name and its words."""
-    with pytest.raises(Refused, match="plugin seeds: .*not on a Friday; the run is refused") as caught:
+    with pytest.raises(Refused, match=r"plugin seeds: .*not on a Friday; the run is refused") as caught:
         sync("sync", url, apps=apps, plugins=plugins_with(Seeds("before")))
 
     assert caught.value.exit_status == 3
@@ -269,7 +269,9 @@ def test_a_plugin_can_refuse_a_run(url, apps):
 def test_a_plugin_that_fails_after_a_sync_undoes_it(sqlite_url, postgres_url, apps):
     """Seeding is in the transaction of the run."""
     for url in (sqlite_url, postgres_url):
-        with pytest.raises(HookFailed, match="plugin seeds: sqlhelpers_after_sync raised ValueError: the data is wrong"):
+        with pytest.raises(
+            HookFailed, match="plugin seeds: sqlhelpers_after_sync raised ValueError: the data is wrong"
+        ):
             sync("sync", url, apps=apps, plugins=plugins_with(Seeds("after")))
         assert tables(url) == set()
 

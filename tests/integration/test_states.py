@@ -36,7 +36,7 @@ def test_an_empty_database_is_created_and_then_up_to_date(url, kind):
     assert rows(url, "SELECT version_num FROM alembic_version_shop") == [("r3",)]
 
 
-def test_bootstrap_by_migrations_makes_the_same(url, kind, tmp_path):
+def test_bootstrap_by_migrations_makes_the_same(url, kind):
     """A database made by running every revision has the shape of one made from the models."""
     report = sync(kind, url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
     migrated = snapshot(url)
@@ -72,7 +72,7 @@ def test_tables_without_a_revision_are_refused(url, kind, version_table):
         execute(url, "CREATE TABLE alembic_version_shop (version_num varchar(32) NOT NULL)")
     before = snapshot(url)
 
-    with pytest.raises(StateRefused, match="its tables are there .author.*sqlhelpers adopt shop"):
+    with pytest.raises(StateRefused, match=r"its tables are there .author.*sqlhelpers adopt shop"):
         sync(kind, url)
 
     assert snapshot(url) == before
@@ -84,7 +84,7 @@ def test_a_revision_that_the_code_does_not_know_is_refused(url, kind):
     execute(url, "UPDATE alembic_version_shop SET version_num = 'r99'")
     before = snapshot(url)
 
-    with pytest.raises(StateRefused, match="app shop: .*revision r99, which shop does not have: install") as caught:
+    with pytest.raises(StateRefused, match=r"app shop: .*revision r99, which shop does not have: install") as caught:
         sync(kind, url)
 
     assert caught.value.exit_status == 3
@@ -145,7 +145,9 @@ def test_an_existing_alembic_project_goes_on_as_it_is(url, kind):
 
 def test_a_failing_revision_is_named_and_undone(url, kind, shop):
     """SQLite and PostgreSQL are as before; MariaDB, which cannot undo DDL, keeps what was finished, recorded."""
-    shop.write("shop/migrations/versions/r4.py", revision_text("r4", "op.add_column('book', sa.Column('x', sa.Integer))", "r3"))
+    shop.write(
+        "shop/migrations/versions/r4.py", revision_text("r4", "op.add_column('book', sa.Column('x', sa.Integer))", "r3")
+    )
     shop.write("shop/migrations/versions/r5.py", revision_text("r5", "op.drop_column('book', 'nope')", "r4"))
     with runtime(url) as made:
         made.manager().upgrade("r3")
@@ -164,7 +166,10 @@ def test_a_failing_revision_is_named_and_undone(url, kind, shop):
 
 def test_a_create_that_fails_is_undone(sqlite_url, postgres_url, kind, shop):
     """Where DDL can be undone, a fresh database is empty again after an error."""
-    shop.write("shop/models.py", MODELS + "\nfrom sqlalchemy import Index, text\nIndex('ix_bad', text('nope'), _table=Book.__table__)\n")
+    shop.write(
+        "shop/models.py",
+        MODELS + "\nfrom sqlalchemy import Index, text\nIndex('ix_bad', text('nope'), _table=Book.__table__)\n",
+    )
 
     for url in (sqlite_url, postgres_url):
         with pytest.raises(Exception, match="nope"):
@@ -179,7 +184,10 @@ def test_autocommit_blocks_work(url, kind, shop):
         "    op.create_index('ix_author_name', 'author', ['name'], postgresql_concurrently=True)"
     )
     shop.write("shop/migrations/versions/r4.py", revision_text("r4", body, "r3"))
-    shop.write("shop/migrations/versions/r5.py", revision_text("r5", "op.execute(\"INSERT INTO author VALUES (7, 'x')\")", "r4"))
+    shop.write(
+        "shop/migrations/versions/r5.py",
+        revision_text("r5", "op.execute(\"INSERT INTO author VALUES (7, 'x')\")", "r4"),
+    )
 
     report = sync(kind, url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
 
@@ -209,7 +217,9 @@ def test_what_an_autocommit_block_committed_stays_recorded(url, kind, shop):
 
 def test_revisions_have_the_naming_convention_of_the_models(url, shop):
     """A constraint without a name gets the one that the models would give it."""
-    body = "op.create_table('n', sa.Column('id', sa.Integer), sa.Column('c', sa.Integer), sa.UniqueConstraint('id', 'c'))"
+    body = (
+        "op.create_table('n', sa.Column('id', sa.Integer), sa.Column('c', sa.Integer), sa.UniqueConstraint('id', 'c'))"
+    )
     shop.write("shop/migrations/versions/r4.py", revision_text("r4", body, "r3"))
 
     sync("sync", url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})

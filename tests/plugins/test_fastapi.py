@@ -6,7 +6,6 @@ import socket
 import sqlite3
 import threading
 import time
-import warnings
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ import pytest
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.exceptions import DependencyScopeError
+from fastapi.testclient import TestClient
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,10 +36,6 @@ from sqlhelpers_fastapi import (
     session_dependency,
     syncdb,
 )
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # newer versions would rather have httpx2 than httpx, older ones know httpx only
-    from fastapi.testclient import TestClient
 
 REVISION = """
 from alembic import op
@@ -566,14 +562,14 @@ def test_attached_too_late(runtime):
     """An application that has started cannot be attached to, and is left as it was."""
     app = FastAPI()
 
-    with TestClient(app), pytest.raises(RuntimeError, match="started"):
+    with TestClient(app), pytest.raises(ConfigurationError, match="started"):
         attach(app, runtime)
 
     assert not hasattr(app.state, "sqlhelpers_runtime")
 
 
-async def test_mounted_application(app, tmp_path):
-    """A mounted application has the sessions of the one that it is mounted in."""
+async def test_mounted_application(app, runtime, tmp_path):
+    """A mounted application is attached to the runtime of the one that it is mounted in."""
     mounted = FastAPI()
     app.mount("/v1", mounted)
 
@@ -581,6 +577,7 @@ async def test_mounted_application(app, tmp_path):
     async def add(session: SessionDep) -> None:
         await session.execute(text("INSERT INTO books DEFAULT VALUES"))
 
+    attach(mounted, runtime)
     async with serving(app) as client:
         (await client.post("/v1/books")).raise_for_status()
 
