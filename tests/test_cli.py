@@ -216,8 +216,7 @@ def test_no_configuration_says_what_to_set(project):
     assert done.status == 2
     assert done.stderr == (
         "error: no database named 'default' is configured (configured: none); "
-        "set DATABASE_URL, or `default` under [tool.sqlhelpers.databases] in pyproject.toml
-"
+        "set DATABASE_URL, or `default` under [tool.sqlhelpers.databases] in pyproject.toml\n"
     )
 
 
