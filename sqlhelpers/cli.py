@@ -330,6 +330,7 @@ class _Bar:
     """A progress bar on stderr, if stderr is a terminal and there is much to do."""
 
     def __init__(self) -> None:
+        self._wanted = sys.stderr.isatty()  # asked once: the bar puts something else in the place of stderr
         self._progress: Any = None
         self._task: Any = None
 
@@ -338,7 +339,7 @@ class _Bar:
 
     def advance(self, app: str | None, revision: str, position: int, total: int) -> None:
         """Show that a revision is about to run."""
-        if total < _MANY or not sys.stderr.isatty():
+        if total < _MANY or not self._wanted:
             return
         if self._progress is None:
             from rich.console import Console
