@@ -60,7 +60,9 @@ minimum: $(VENV)/.dev ## the tests at the lowest versions of direct dependencies
 
 pythons: $(VENV)/.dev ## the tests on every other Python from 3.11 up that is installed
 	@for version in 3.11 3.12 3.13 3.14; do \
-		python=$$($(BIN)/uv python find --no-python-downloads --system $$version 2>/dev/null) || continue; \
+		python=; for each in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
+			if "$$each" -c '' 2>/dev/null; then python=$$each; break; fi; done; \
+		[ -n "$$python" ] || continue; \
 		[ "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" != $$version ] || continue; \
 		echo "== Python $$version"; \
 		$(BIN)/uv venv -q --allow-existing build/python-$$version --python $$python; \

@@ -13,7 +13,7 @@ from typing import Annotated
 import httpx
 import pytest
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi.exceptions import DependencyScopeError
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, SecretStr
@@ -338,21 +338,6 @@ async def test_override_manager(app, tmp_path):
         (await client.post("/books")).raise_for_status()
 
     assert (count(tmp_path), count(tmp_path, "reports")) == (0, 1)
-
-
-def test_websocket(app, tmp_path):
-    """A websocket has a session, which is committed at its end."""
-
-    @app.websocket("/feed")
-    async def feed(websocket: WebSocket, session: SessionDep) -> None:
-        await websocket.accept()
-        await session.execute(text("INSERT INTO books DEFAULT VALUES"))
-        await websocket.close()
-
-    with TestClient(app) as client, client.websocket_connect("/feed") as websocket:
-        websocket.receive()
-
-    assert count(tmp_path) == 1
 
 
 def test_openapi(app):
