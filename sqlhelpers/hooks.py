@@ -153,7 +153,7 @@ def _check_names(plugin: object, name: str) -> None:
     for attribute in dir(plugin):
         if not attribute.startswith(_PREFIX):
             continue
-        function = inspect.getattr_static(plugin, attribute)
+        function = getattr(plugin, attribute, None)
         options = getattr(function, f"{hookspecs.PROJECT}_impl", None)
         if inspect.ismodule(function) or (options is None and not callable(function)):
             continue

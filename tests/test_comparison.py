@@ -1,0 +1,78 @@
+"""``sqlhelpers.comparison``: what differs between tables and models, in words."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    text,
+)  # fmt: skip
+
+from sqlhelpers.comparison import differences
+from sqlhelpers.engines import default_hooks
+from sqlhelpers.histories import History
+from sqlhelpers.urls import resolve
+
+
+def shape(*, changed):
+    """Return tables as they are, or as they were before some changes."""
+    metadata = MetaData()
+    Table("other", metadata, Column("id", Integer, primary_key=True))
+    one = Table(
+        "one",
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("name", String(20 if changed else 10), nullable=not changed),
+        Column("size", Integer, server_default=text("2" if changed else "1")),
+        Column("new" if changed else "old", Integer),
+        Column("other_id", Integer, *([ForeignKey("other.id", name="fk_other")] if changed else [])),
+    )
+    if changed:
+        one.append_constraint(UniqueConstraint("name", "size", name="uq_new"))
+        Table("fresh", metadata, Column("id", Integer, primary_key=True))
+    else:
+        Index("ix_old", one.c.size)
+    return metadata
+
+
+@pytest.fixture
+def connection(postgres_url):
+    """A connection to a database that has the former tables."""
+    engine = create_engine(resolve(postgres_url, aio=False, drivers=default_hooks().drivers()))
+    shape(changed=False).create_all(engine)
+    with engine.connect() as opened:
+        yield opened
+    engine.dispose()
+
+
+def test_equal_tables_do_not_differ(connection):
+    """Nothing is said of tables that are as the models say, or that belong to nobody."""
+    connection.execute(text("CREATE TABLE stranger (id integer)"))
+    history = History(tables=tuple(shape(changed=False).tables.values()))
+
+    assert differences(connection, history) == ()
+
+
+def test_each_difference_is_one_line(connection):
+    """Columns, types, defaults, indexes, constraints and tables."""
+    history = History(tables=tuple(shape(changed=True).tables.values()))
+
+    assert sorted(differences(connection, history)) == [
+        "column one.name: nullable is True, and False in the models",
+        "column one.name: type is VARCHAR(10), and VARCHAR(20) in the models",
+        "column one.new is missing",
+        "column one.old is not in the models",
+        "column one.size: default is 1, and 2 in the models",
+        "constraint uq_new on one (name, size) is missing",
+        "foreign key fk_other on one (other_id) is missing",
+        "index ix_old on one (size) is not in the models",
+        "table fresh is missing",
+    ]

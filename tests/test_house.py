@@ -1,0 +1,63 @@
+"""Rules of the house that no other tool checks."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from sqlhelpers import cli, hookspecs
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted([*ROOT.glob("sqlhelpers/*.py"), *ROOT.glob("plugins/*/*.py")])
+TESTS = sorted(ROOT.glob("tests/**/test_*.py"))
+
+
+def functions(file):
+    """Return the functions and methods in a file."""
+    tree = ast.parse(file.read_text("utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda file: file.name)
+def test_every_test_says_what_it_is_about(file):
+    """In one line, which is what a reader sees first when it fails."""
+    silent = [node.name for node in functions(file) if node.name.startswith("test_") and not ast.get_docstring(node)]
+
+    assert silent == []
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_modules_and_functions_stay_short(file):
+    """Three hundred lines for a module but the command line, forty for a function without its docstring."""
+    long = [node.name for node in functions(file) if body_length(node) > 40]
+
+    assert long == []
+    assert len(file.read_text("utf-8").splitlines()) <= (400 if file.name == "cli.py" else 300)
+
+
+def body_length(node):
+    """Return how many lines the statements of a function take, its docstring left out."""
+    first = 1 if ast.get_docstring(node) else 0
+    return node.end_lineno - node.body[first].lineno + 1 if len(node.body) > first else 0
+
+
+def test_the_readme_knows_every_command():
+    """And has none that there is not."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    told = set(re.findall(r"`?\bsqlhelpers ((?:run-)?[a-z]+)\b", readme.replace("import sqlhelpers", "")))
+    commands = set(cli.cli.list_commands(click.Context(cli.cli)))
+
+    assert commands - told == set()
+
+
+def test_every_hook_has_a_caller():
+    """A hook that is specified is also called."""
+    code = "".join(file.read_text("utf-8") for file in MODULES if file.name != "hookspecs.py")
+
+    for name in vars(hookspecs):
+        if name.startswith("sqlhelpers_"):
+            assert f'"{name}"' in code, name
