@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlhelpers.database import single_revision
 from sqlhelpers.dialects import empty_database, is_absent
 from sqlhelpers.engines import make_async_engine
+from sqlhelpers.locks import one_run_at_a_time_async
 from sqlhelpers.manager import BaseManager
 from sqlhelpers.models import NAMING_CONVENTION
 from sqlhelpers.report import DatabaseStatus, SyncResult
@@ -70,10 +71,11 @@ class AsyncDatabaseManager(BaseManager):
         if is_absent(self.database.url):  # connecting would make the file
             with empty_database() as connection:
                 return work(connection, *arguments)
-        return await self._change(work, *arguments)
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(work, *arguments)
 
     async def _change(self, work: Callable[..., R], *arguments: Any) -> R:
-        async with self.engine.connect() as connection:
+        async with one_run_at_a_time_async(), self.engine.connect() as connection:
             return await connection.run_sync(work, *arguments)
 
     async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
@@ -130,15 +132,19 @@ class AsyncDatabaseManager(BaseManager):
         """Run the revisions up to ``target``, for one app or for all.
 
         Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        await self._change(self.database.upgrade, target, app, progress)
+        await self._change(self.database.upgrade, self.database.checked_histories(), target, app, progress)
 
     async def adopt(self, app: str | None = None) -> tuple[str, ...]:
-        """Record the newest revision for tables that are there already, if they are as the models say.
+        """Record the newest revision for tables that are there without one, if they are as the models say.
 
         Returns:
             the differences, if there are any; nothing was then recorded.
+
+        Raises:
+            Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
         """
         return await self._change(self.database.adopt, app)
 

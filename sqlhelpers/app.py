@@ -58,7 +58,7 @@ class App:
         if self._spec(self.package).submodule_search_locations is None:
             return (self.package,)
         conventional = f"{self.package}.models"
-        return (conventional,) if find_spec(conventional) else ()
+        return (conventional,) if self._find(conventional) else ()
 
     def migrations_folder(self) -> Path | None:
         """Return the migrations folder, or None for an app that says it has none.
@@ -93,11 +93,14 @@ class App:
         return Path(places[0]) if places else Path(spec.origin or ".").parent
 
     def _spec(self, name: str) -> ModuleSpec:
-        try:
-            found = find_spec(name)
-        except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise AppError(f"app {self.name!r}: {name} cannot be imported: {reason}", [self.name]) from error
+        found = self._find(name)
         if found is None:
             raise AppError(f"app {self.name!r}: its package {name!r} is not installed", [self.name])
         return found
+
+    def _find(self, name: str) -> ModuleSpec | None:
+        try:
+            return find_spec(name)
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise AppError(f"app {self.name!r}: {name} cannot be imported: {reason}", [self.name]) from error

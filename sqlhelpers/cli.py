@@ -62,7 +62,7 @@ class _Group(click.Group):
         from importlib.metadata import entry_points
 
         self._asked_plugins = True
-        if entry_points(group="sqlhelpers.plugins"):
+        if entry_points(group="sqlhelpers.plugins") or entry_points(group="sqlhelpers.apps"):
             try:
                 _runtime().plugins.register_commands(self)
             except SqlhelpersError as error:
@@ -206,9 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SqlhelpersError as error:
         _explain(error, debug="--debug" in given)
     except (KeyboardInterrupt, click.Abort):
-        _fail(["interrupted; what was under way is rolled back"], 130)
+        _fail(["interrupted; what can be undone is rolled back"], 130)
     except _Terminated:
-        _fail(["terminated; what was under way is rolled back"], 143)
+        _fail(["terminated; what can be undone is rolled back"], 143)
     except Exception as error:
         if "--debug" in given:
             raise

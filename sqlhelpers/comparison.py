@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Table, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +26,23 @@ def differences(connection: Connection, history: History) -> tuple[str, ...]:
     Returns:
         one line for each difference; empty if there is none.
     """
-    context = MigrationContext.configure(connection, opts=history.options(connection))
-    return tuple(
-        line
-        for metadata in history.metadatas
-        for difference in compare_metadata(context, metadata)
-        for line in _worded(difference)
-    )
+    if not history.tables:
+        return ()
+    context = MigrationContext.configure(connection, opts=history.options())
+    found = compare_metadata(context, list(history.metadatas))  # type: ignore[arg-type]  # several are taken as well
+    return (*(line for difference in found for line in _worded(difference)), *_primary_keys(connection, history))
+
+
+def _primary_keys(connection: Connection, history: History) -> Iterator[str]:
+    """Yield how primary keys differ, which Alembic does not compare."""
+    inspector = inspect(connection)
+    for table in history.tables:
+        if inspector.has_table(table.name, table.schema):
+            found = inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"]
+            wanted = [column.name for column in table.primary_key]
+            if set(found) != set(wanted):
+                shown = ", ".join(found) or "missing"
+                yield f"primary key of {table.fullname} is {shown}, and {', '.join(wanted)} in the models"
 
 
 def _worded(difference: Any) -> Iterator[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlhelpers import migrations, urls
 from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
 from sqlhelpers.engines import database_url, default_hooks
-from sqlhelpers.exceptions import AppError, MigrationsNotFound
+from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revisions import Revisions, alembic_config
@@ -45,7 +45,7 @@ class Database:
             if alembic.migrations_path is None:
                 raise MigrationsNotFound("the settings have no alembic.migrations_path, which this needs")
             history = History(
-                tables=tuple(base_model.metadata.sorted_tables),
+                tables=tuple(base_model.metadata.tables.values()),
                 revisions=Revisions(alembic.migrations_path),
                 version_table=alembic.version_table,
                 version_table_schema=alembic.version_table_schema,
@@ -57,7 +57,11 @@ class Database:
     @property
     def histories(self) -> Sequence[History]:
         """The histories in the order in which they are synced, read anew: models and files may have come."""
-        return self.load_histories()
+        try:
+            url = urls.resolve(self.url, aio=False, drivers=self.hooks.drivers())
+        except DriverNotInstalled:
+            url = self.url
+        return [replace(history, url=url) for history in self.load_histories()]
 
     @cached_property
     def url(self) -> URL:
@@ -90,10 +94,6 @@ class Database:
         names = ", ".join(str(history.app) for history in histories) or "none"
         wanted = f"there is no app {app!r}" if app else "name one app"
         raise AppError(f"database {self.bind!r}: {wanted} (apps: {names})")
-
-    def chosen(self, app: str | None) -> Sequence[History]:
-        """Return the history of ``app``, or all of them."""
-        return self.histories if app is None else (self.history(app),)
 
     def config(self, app: str | None = None) -> Config:
         """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
@@ -142,10 +142,19 @@ class Database:
                 if app.status is DatabaseStatus.NO_INFO:
                     migrations.bootstrap(connection, history)
 
-    def upgrade(self, connection: Connection, target: str, app: str | None, progress: Progress | None) -> None:
+    def upgrade(
+        self,
+        connection: Connection,
+        histories: Sequence[History],
+        target: str,
+        app: str | None,
+        progress: Progress | None,
+    ) -> None:
         """Run the revisions up to ``target`` for ``app``, or for every app that has migrations."""
+        wanted = histories if app is None else [self.history(app)]
         with schema_transaction(connection):
-            for history in self.chosen(app):
+            refuse_doubtful(read_status(connection, self.bind, urls.mask(self.url), wanted))
+            for history in wanted:
                 if history.revisions is not None or app is not None:
                     migrations.upgrade(connection, history, target, progress)
 

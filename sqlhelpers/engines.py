@@ -31,6 +31,8 @@ _TIMEOUTS: dict[str, dict[str, Any]] = {
     **{name: {"connect_timeout": 10} for name in ("psycopg", "psycopg2", "pymysql", "asyncmy", "aiomysql")},
 }
 
+_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 15, "max_overflow": 0, "pool_timeout": 30}
+
 #: What libpq reads from a URL and asyncpg reads only from a DSN, which it parses as libpq does.
 _LIBPQ = frozenset(
     """
@@ -56,16 +58,10 @@ class Defaults:
 
     @hookimpl
     def sqlhelpers_engine_options(self, url: URL) -> dict[str, Any]:
-        """Return bounded waits and a fixed pool; one shared connection for SQLite in memory."""
+        """Return bounded waits, and one shared connection for SQLite in memory."""
         if url.get_backend_name() == "sqlite" and urls.sqlite_file(url) is None:
             return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        return {
-            "pool_pre_ping": True,
-            "pool_size": 15,
-            "max_overflow": 0,
-            "pool_timeout": 30,
-            "connect_args": _TIMEOUTS.get(url.get_driver_name(), {}),
-        }
+        return {"connect_args": _TIMEOUTS.get(url.get_driver_name(), {})}
 
     @hookimpl
     def sqlhelpers_engine_created(self, engine: Engine) -> None:
@@ -121,15 +117,19 @@ def database_url(bind: str, settings: DatabaseSettings, hooks: Hooks) -> URL:
 def _arguments(bind: str, settings: DatabaseSettings, hooks: Hooks, *, aio: bool) -> tuple[URL, dict[str, Any]]:
     url = urls.resolve(database_url(bind, settings, hooks), aio=aio, drivers=hooks.drivers())
     defaults = hooks.engine_options(bind, url)
+    defaults["connect_args"] = {
+        name: value for name, value in (defaults.get("connect_args") or {}).items() if name not in url.query
+    }
     url, connect_args = _translate(url)
     if settings.pooler == "transaction":
         connect_args |= _without_prepared_statements(url)
     defaults = merge_options(defaults, {"connect_args": connect_args})
     chosen = settings.sqlalchemy.engine_options()
-    if {"poolclass", "pool"} & chosen.keys():
-        for name in ("pool_size", "max_overflow", "pool_timeout"):
-            defaults.pop(name, None)
-    return url, merge_options(defaults, chosen)
+    if defaults.get("poolclass") is StaticPool and "poolclass" not in chosen:
+        chosen = {name: value for name, value in chosen.items() if name not in _POOL}  # there is one connection
+    options = merge_options(defaults, chosen)
+    kind_chosen = "pool" in options or "poolclass" in options  # another kind of pool would refuse our sizes
+    return url, options if kind_chosen else {**_POOL, **options}
 
 
 def _translate(url: URL) -> tuple[URL, dict[str, Any]]:

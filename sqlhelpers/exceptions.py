@@ -17,9 +17,10 @@ SqlhelpersError
 ├── DatabaseFailure             exit status 1: the database cannot be reached, or failed
 │   ├── MigrationFailed         ... or a revision raised
 │   └── SeveralFailures         ... in more than one database of a run
-└── Refused                     exit status 3: a person must decide
-├── MultipleHeads           an app's history has several heads
-└── StateRefused            a database is in a state that must not be touched
+├── Refused                     exit status 3: a person must decide
+│   ├── MultipleHeads           ... an app's history has several heads
+│   └── StateRefused            ... a database is in a state that must not be touched
+└── LockTimeout                 exit status 4: another run did not end in time
 """
 
 from __future__ import annotations
@@ -184,3 +185,9 @@ class MultipleHeads(Refused):
 
 class StateRefused(_Gathered, Refused):
     """A database is in a state that must not be changed unasked; ``errors`` says why, app by app."""
+
+
+class LockTimeout(SqlhelpersError):
+    """Another run did not end in time."""
+
+    exit_status = 4

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import MetaData, Table
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import URL, Connection
 
     from sqlhelpers.app import Bootstrap
     from sqlhelpers.revisions import Revisions
@@ -43,6 +43,9 @@ class History:
         version_table: where the position is recorded.
         version_table_schema: the schema of that table; None for the connection's.
         bootstrap: how an empty database gets the tables.
+        shares_alembics_own: whether another app of this database has its position in ``alembic_version``; rows
+            there are then that app's, even where revisions of this one have the same names.
+        url: the database's URL for an ``env.py`` that connects for itself, with a sync driver.
     """
 
     app: str | None = None
@@ -51,6 +54,8 @@ class History:
     version_table: str = ALEMBICS_OWN
     version_table_schema: str | None = None
     bootstrap: Bootstrap = "models"
+    shares_alembics_own: bool = False
+    url: URL | None = field(default=None, repr=False)
 
     @property
     def metadatas(self) -> dict[MetaData, list[Table]]:
@@ -65,7 +70,7 @@ class History:
         """Whether an empty database gets the tables from the models. Without models only revisions can tell."""
         return bool(self.tables) and (self.revisions is None or self.bootstrap == "models")
 
-    def options(self, connection: Connection) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """Return what Alembic's ``configure`` needs to know of this history."""
         owned = {(table.schema, table.name) for table in self.tables}
 
@@ -81,7 +86,7 @@ class History:
             "version_table_schema": self.version_table_schema,
             "compare_type": True,
             "compare_server_default": True,
-            "render_as_batch": connection.dialect.name == "sqlite",
+            "include_schemas": any(table.schema for table in self.tables),
         }
 
 
@@ -110,13 +115,14 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
         PermissionError: tables are hidden from the role that is connected.
     """
     refuse_hidden_tables(connection, [table.name for history in histories for table in history.tables])
-    reports = tuple(_read_app(connection, history) for history in histories)
+    reports = tuple(read_app(connection, history) for history in histories)
     known = {history.version_table for history in histories}
     versions = (name for name in inspect(connection).get_table_names() if name.startswith(_PREFIX))
     return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=tuple(sorted(set(versions) - known)))
 
 
-def _read_app(connection: Connection, history: History) -> AppReport:
+def read_app(connection: Connection, history: History) -> AppReport:
+    """Return the state of one app in a database, and change nothing."""
     head = history.revisions.head() if history.revisions else None
     current = current_revisions(connection, history)
     blank = AppReport(
@@ -152,6 +158,16 @@ def _read_versioned(history: History, report: AppReport) -> AppReport:
     return replace(report, status=status, pending=pending)
 
 
+def misplaced(connection: Connection, history: History) -> tuple[str, ...]:
+    """Return the revisions of a history that are recorded in Alembic's own version table, not in the history's."""
+    assert history.revisions
+    if history.version_table == ALEMBICS_OWN or history.shares_alembics_own:
+        return ()
+    rows = recorded(connection, ALEMBICS_OWN, history.version_table_schema)
+    unknown = history.revisions.unknown(rows)
+    return tuple(row for row in rows if row not in unknown)
+
+
 def _existing(connection: Connection, tables: Iterable[Table]) -> list[str]:
     inspector = inspect(connection)
     return [table.fullname for table in tables if inspector.has_table(table.name, table.schema)]
@@ -159,16 +175,13 @@ def _existing(connection: Connection, tables: Iterable[Table]) -> list[str]:
 
 def _why_unversioned(connection: Connection, history: History, found: Sequence[str]) -> str:
     """Return why tables or positions that are there must not be taken for this history's; empty if there are none."""
-    assert history.revisions
-    if history.version_table != ALEMBICS_OWN:
-        rows = recorded(connection, ALEMBICS_OWN, history.version_table_schema)
-        ours = set(rows) - set(history.revisions.unknown(rows))
-        if ours:
-            return (
-                f"its revision {', '.join(sorted(ours))} is recorded in {ALEMBICS_OWN}, not in "
-                f"{history.version_table}: `sqlhelpers adopt {history.app}` moves it, "
-                f"`version_table = {ALEMBICS_OWN!r}` under tool.sqlhelpers.apps.{history.app} leaves it there"
-            )
+    ours = misplaced(connection, history)
+    if ours:
+        return (
+            f"its revision {', '.join(ours)} is recorded in {ALEMBICS_OWN}, not in "
+            f"{history.version_table}: `sqlhelpers adopt {history.app}` moves it, "
+            f"`version_table = {ALEMBICS_OWN!r}` under tool.sqlhelpers.apps.{history.app} leaves it there"
+        )
     if found:
         shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")  # noqa: PLR2004
         way_out = f"`sqlhelpers adopt {history.app}`" if history.app else "`sqlhelpers adopt`"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from sqlhelpers import hookspecs
-from sqlhelpers.exceptions import HookFailed, InvalidHook, PluginLoadError, Refused
+from sqlhelpers.exceptions import DatabaseFailure, HookFailed, InvalidHook, PluginLoadError, Refused
 from sqlhelpers.urls import Drivers
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Hooks:
             try:
                 result = implementation.function(*(arguments[each] for each in implementation.argnames))
             except (Exception, SystemExit) as error:
-                cause = " ".join(f"{type(error).__name__}: {error}".split())
+                original = getattr(error, "orig", None) or error  # SQLAlchemy's text would show parameters
+                cause = " ".join(f"{type(original).__name__}: {original}".split())
                 result = HookFailed(name, f"{hook} raised {cause}")
                 result.__cause__ = error
             if result is not None:
@@ -131,9 +132,16 @@ class Hooks:
             raise Refused(f"{error}; the run is refused") from error.__cause__
 
     def after_sync(self, bind: str, connection: Connection, result: DatabaseReport) -> None:
-        """Let the plugins seed or check data."""
-        for _ in self.call("sqlhelpers_after_sync", bind=bind, connection=connection, result=result):
-            pass
+        """Let the plugins seed or check data.
+
+        Raises:
+            DatabaseFailure: one of them raised.
+        """
+        try:
+            for _ in self.call("sqlhelpers_after_sync", bind=bind, connection=connection, result=result):
+                pass
+        except HookFailed as error:
+            raise DatabaseFailure(str(error)) from error.__cause__
 
     def register_commands(self, cli: click.Group) -> None:
         """Let the plugins add commands."""

@@ -12,6 +12,7 @@ from sqlalchemy.orm import sessionmaker
 from sqlhelpers.database import Database, single_revision
 from sqlhelpers.dialects import empty_database, is_absent
 from sqlhelpers.engines import make_engine
+from sqlhelpers.locks import one_run_at_a_time
 from sqlhelpers.models import Base
 from sqlhelpers.report import DatabaseStatus, SyncResult
 from sqlhelpers.settings import DatabaseSettings, database_settings
@@ -133,19 +134,17 @@ class DatabaseManager(BaseManager):
             yield session
             session.commit()
 
-    @contextmanager
-    def _reading(self, session: orm.Session | None = None) -> Iterator[Connection]:
+    def _read(self, session: orm.Session | None, work: Callable[..., R], *arguments: Any) -> R:
         if session is not None:
-            yield session.connection()
-        elif is_absent(self.database.url):  # connecting would make the file
+            return work(session.connection(), *arguments)
+        if is_absent(self.database.url):  # connecting would make the file
             with empty_database() as connection:
-                yield connection
-        else:
-            with self.engine.connect() as connection:
-                yield connection
+                return work(connection, *arguments)
+        with self.engine.connect() as connection:
+            return work(connection, *arguments)
 
     def _change(self, work: Callable[..., R], *arguments: Any) -> R:
-        with self.engine.connect() as connection:
+        with one_run_at_a_time(), self.engine.connect() as connection:
             return work(connection, *arguments)
 
     def get_current_revision(self, session: orm.Session | None = None, app: str | None = None) -> str | None:
@@ -159,8 +158,7 @@ class DatabaseManager(BaseManager):
 
     def get_current_revisions(self, session: orm.Session | None = None, app: str | None = None) -> tuple[str, ...]:
         """Return all the revisions that the database is at; empty if none is recorded."""
-        with self._reading(session) as connection:
-            return self.database.current(connection, app)
+        return self._read(session, self.database.current, app)
 
     def get_status(self, session: orm.Session | None = None) -> DatabaseStatus:
         """Return the state of the database beside what the installed code expects."""
@@ -168,8 +166,7 @@ class DatabaseManager(BaseManager):
 
     def get_report(self, session: orm.Session | None = None) -> DatabaseReport:
         """Return the state of every app in the database."""
-        with self._reading(session) as connection:
-            return self.database.read(connection)
+        return self._read(session, self.database.read)
 
     def sync(self) -> SyncResult:
         """Bring the database to the state that the code expects: create, upgrade, or leave it.
@@ -200,15 +197,19 @@ class DatabaseManager(BaseManager):
         """Run the revisions up to ``target``, for one app or for all.
 
         Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        self._change(self.database.upgrade, target, app, progress)
+        self._change(self.database.upgrade, self.database.checked_histories(), target, app, progress)
 
     def adopt(self, app: str | None = None) -> tuple[str, ...]:
-        """Record the newest revision for tables that are there already, if they are as the models say.
+        """Record the newest revision for tables that are there without one, if they are as the models say.
 
         Returns:
             the differences, if there are any; nothing was then recorded.
+
+        Raises:
+            Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
         """
         return self._change(self.database.adopt, app)
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import NoReferencedTableError
 
 from sqlhelpers.comparison import differences
 from sqlhelpers.dialects import schema_transaction, undoes_ddl
-from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
-from sqlhelpers.histories import ALEMBICS_OWN, read_status, recorded, refuse_doubtful
+from sqlhelpers.exceptions import AppError, MigrationFailed, Refused, SqlhelpersError
+from sqlhelpers.histories import current_revisions, misplaced, read_app, read_status, refuse_doubtful
 from sqlhelpers.report import DatabaseStatus, SyncResult
 from sqlhelpers.revisions import alembic_config
 
@@ -102,11 +102,11 @@ def create_tables(connection: Connection, history: History) -> None:
         stamp(connection, history, history.revisions.head())
 
 
-def stamp(connection: Connection, history: History, revision: str) -> None:
-    """Record that a database is at ``revision``, without running anything."""
+def stamp(connection: Connection, history: History, *revisions: str) -> None:
+    """Record that a database is at ``revisions``, without running anything."""
     assert history.revisions
-    context = MigrationContext.configure(connection, opts=history.options(connection))
-    context.stamp(history.revisions.script, revision)
+    context = MigrationContext.configure(connection, opts=history.options())
+    context.stamp(history.revisions.script, revisions)  # type: ignore[arg-type]  # several are taken as well
 
 
 def upgrade(connection: Connection, history: History, target: str = "heads", progress: Progress | None = None) -> None:
@@ -118,14 +118,16 @@ def upgrade(connection: Connection, history: History, target: str = "heads", pro
     """
     if history.revisions is None:
         raise AppError(f"app {history.app!r} has no migrations")
-    script = history.revisions.script
+    script, before = history.revisions.script, current_revisions(connection, history)
     running = _Running(history, progress)
     try:
+        pending = script._upgrade_revs(target, before)  # type: ignore[arg-type]  # several are taken as well
         _run(connection, history, lambda heads, _: running.watch(script._upgrade_revs(target, heads)))
-    except SqlhelpersError:
-        raise
     except Exception as error:
         raise running.explain(error) from error
+    if pending and current_revisions(connection, history) == before:
+        where = f"{history.version_table} is as it was"
+        raise AppError(f"{script.env_py_location} has not run the revisions with this database: {where}")
 
 
 class _Running:
@@ -157,12 +159,15 @@ def _run(connection: Connection, history: History, steps: Callable[[Any, Migrati
     assert history.revisions
     config = alembic_config(history.revisions.folder)
     config.attributes["connection"] = connection
-    script, options = history.revisions.script, history.options(connection)
+    script, options = history.revisions.script, history.options()
     if history.revisions.has_environment:
         connection.commit()  # what env.py opens for itself must not wait for us
-        config.set_main_option("sqlalchemy.url", _sync_url(connection).replace("%", "%%"))
+        if history.url is not None:
+            url = history.url.render_as_string(hide_password=False)
+            config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         with EnvironmentContext(config, script, fn=steps, **options):
             script.run_env()
+        connection.commit()  # to see what it did on another connection
         return
     with EnvironmentContext(config, script, fn=steps) as environment:
         if not undoes_ddl(connection):
@@ -206,13 +211,6 @@ class _Whole:
             self.lend_to(ctx)
 
 
-def _sync_url(connection: Connection) -> str:
-    url = connection.engine.url
-    if connection.dialect.is_async:
-        url = url.set(drivername=url.get_backend_name())
-    return url.render_as_string(hide_password=False)
-
-
 def adopt(connection: Connection, history: History) -> tuple[str, ...]:
     """Record the newest revision for tables that are there already, if they are as the models say.
 
@@ -220,13 +218,22 @@ def adopt(connection: Connection, history: History) -> tuple[str, ...]:
 
     Returns:
         the differences between tables and models; empty if the revision was recorded.
+
+    Raises:
+        Refused: the history has no tables in the database, or a revision is recorded already.
     """
-    assert history.revisions
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations, so there is no revision to record")
     with schema_transaction(connection):
-        rows = recorded(connection, ALEMBICS_OWN, history.version_table_schema)
-        ours = sorted(set(rows) - set(history.revisions.unknown(rows)))
-        if ours and history.version_table != ALEMBICS_OWN:
-            _move(connection, history, ours)
+        report = read_app(connection, history)
+        if report.status is not DatabaseStatus.UNVERSIONED:
+            raise Refused(_nothing_to_adopt(report))
+        revisions = misplaced(connection, history)
+        if revisions:
+            stamp(connection, history, *revisions)
+            options = {"version_table_schema": history.version_table_schema}
+            old = MigrationContext.configure(connection, opts=options)._version
+            connection.execute(old.delete().where(old.c.version_num.in_(revisions)))
             return ()
         found = differences(connection, history)
         if not found:
@@ -234,19 +241,27 @@ def adopt(connection: Connection, history: History) -> tuple[str, ...]:
         return found
 
 
-def _move(connection: Connection, history: History, revisions: Sequence[str]) -> None:
-    assert history.revisions
-    for revision in revisions:
-        stamp(connection, history, revision)
-    old = MigrationContext.configure(connection, opts={"version_table_schema": history.version_table_schema})._version
-    connection.execute(old.delete().where(old.c.version_num.in_(revisions)))
+def _nothing_to_adopt(report: AppReport) -> str:
+    name = f"app {report.app!r}" if report.app else "this database"
+    if report.status is DatabaseStatus.NO_INFO:
+        return f"{name} has no tables to adopt; `sqlhelpers run-sync` creates them"
+    return (
+        f"{name} has a revision recorded: {', '.join(report.current)}; {report.detail or 'there is nothing to adopt'}"
+    )
 
 
 def drop(connection: Connection, histories: Sequence[History]) -> None:
-    """Drop the tables of the histories and the record of their positions, and nothing else."""
+    """Drop the tables of the histories and the record of their positions, and nothing else.
+
+    Raises:
+        AppError: a history has migrations but no models, so nobody knows its tables.
+    """
+    for history in histories:
+        if history.revisions and not history.tables:
+            raise AppError(f"{history.revisions.folder} has no models beside it that would tell what to drop")
     with schema_transaction(connection):
         for history in reversed(histories):
             for metadata, tables in history.metadatas.items():
                 metadata.drop_all(connection, tables=tables)
-            context = MigrationContext.configure(connection, opts=history.options(connection))
+            context = MigrationContext.configure(connection, opts=history.options())
             context._version.drop(connection, checkfirst=True)

@@ -20,7 +20,7 @@ from sqlalchemy.orm.exc import UnmappedClassError
 from sqlhelpers.exceptions import AppError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType
 
 #: Every column takes part in a name, so that two composite constraints that share a first column differ.
@@ -98,8 +98,11 @@ class ModelModules:
                 [app],
             ) from error
 
-    def tables(self) -> dict[str, tuple[Table, ...]]:
+    def tables(self, binds: Mapping[str, str]) -> dict[str, tuple[Table, ...]]:
         """Return the tables of each app, sorted by name.
+
+        Args:
+            binds: the database that each app is in.
 
         A mapped table belongs to the app below whose package its class is defined; a Core ``Table``
         to the app whose module creates it, not to one that merely imports it.
@@ -108,9 +111,9 @@ class ModelModules:
             AppError: two apps define one table, or it cannot be told which app a table belongs to.
         """
         owners = {table: _owner(table, claims) for table, claims in self._claims().items()}
-        first: dict[str, _Claim] = {}
+        first: dict[tuple[str, str], _Claim] = {}
         for table, claim in owners.items():
-            other = first.setdefault(table.fullname, claim)
+            other = first.setdefault((binds[claim.app], table.fullname), claim)
             if other != claim:
                 raise _defined_twice(table.fullname, other, claim)
         owned: dict[str, set[Table]] = {app: set() for app in self._modules}
@@ -123,11 +126,14 @@ class ModelModules:
     def _claims(self) -> dict[Table, list[_Claim]]:
         """Return, for every table that an app's modules can name, the apps that may have defined it."""
         claims: dict[Table, list[_Claim]] = defaultdict(list)
-        for table, module in _definitions(m for modules in self._modules.values() for m in modules):
+        for table, module in self._named():
             app = self._app_of(module)
-            if app is not None and _Claim(app, module) not in claims[table]:
+            if app is not None and not _merely_imports(module, table):
                 claims[table].append(_Claim(app, module))
-        return {table: found for table, found in claims.items() if found}
+        return dict(claims)
+
+    def _named(self) -> Iterator[tuple[Table, str]]:
+        return _definitions(module for modules in self._modules.values() for module in modules)
 
     def _app_of(self, module: str) -> str | None:
         roots = {app: [self._packages[app], *(m.__name__ for m in ms)] for app, ms in self._modules.items()}
@@ -141,9 +147,11 @@ class ModelModules:
         users: dict[MetaData, set[str]] = defaultdict(set)
         for table, claim in owners.items():
             users[table.metadata].add(claim.app)
-        mapped = {table for table, _ in _definitions(m for ms in self._modules.values() for m in ms)}
+        named = {table for table, _ in self._named()}
         for metadata, apps in users.items():
-            for table in set(metadata.tables.values()) - mapped:
+            if named & set(metadata.tables.values()) - set(owners):
+                continue  # the metadata is shared with what is no app, so these may belong there
+            for table in set(metadata.tables.values()) - named:
                 if len(apps) > 1:
                     raise AppError(
                         f"table {table.fullname!r} could belong to any of the apps {', '.join(sorted(apps))}: "
@@ -190,21 +198,27 @@ def _mappers_beside(cls: type[Any]) -> Iterable[Mapper[Any]]:
 
 
 def _owner(table: Table, claims: list[_Claim]) -> _Claim:
-    if len({claim.app for claim in claims}) > 1:
-        creators = [claim for claim in claims if not _merely_imports(claim.module, table)]
-        if len({claim.app for claim in creators}) != 1:
-            raise _defined_twice(table.fullname, claims[0], claims[1])
-        claims = creators
+    for claim in claims:
+        if claim.app != claims[0].app:
+            raise _defined_twice(table.fullname, claims[0], claim)
     return claims[0]
 
 
 def _merely_imports(module: str, table: Table) -> bool:
-    """Tell whether the module got the table by a ``from ... import``."""
-    tree = ast.parse(inspect.getsource(sys.modules[module]))
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    names = {alias.asname or alias.name for node in imports for alias in node.names}
-    bound = {name for name, value in vars(sys.modules[module]).items() if value is table}
-    return bool(bound & names) or "*" in names
+    """Tell whether the module has a Core table by an import alone."""
+    bound = {name for name, value in vars(sys.modules.get(module)).items() if value is table}
+    if not bound:
+        return False  # a mapped class stands for it
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (OSError, TypeError):
+        return False
+    nodes = list(ast.walk(tree))
+    names = {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    if bound & names:
+        return True
+    assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return "*" in names and not bound & assigned
 
 
 def _defined_twice(table: str, one: _Claim, other: _Claim) -> AppError:

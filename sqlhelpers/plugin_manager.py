@@ -90,7 +90,7 @@ class PluginManager(Hooks):
                     self._note(points, "failed", reason=str(error))
                 else:
                     self._note(points, "available" if group == ADAPTERS else "loaded", hooks=hooks)
-        errors += self._collect_apps(enabled_apps)
+        errors += self.collect_apps(enabled_apps)
         if errors:
             raise DiscoveryError(errors, self.unaffected(errors))
 
@@ -143,8 +143,12 @@ class PluginManager(Hooks):
         self._adapters[point.name] = point
         return ()
 
-    def _collect_apps(self, enabled_apps: Collection[str] | None) -> Iterator[SqlhelpersError]:
-        """Add the apps that plugins register, and yield what is wrong with them."""
+    def collect_apps(self, enabled_apps: Collection[str] | None = None) -> Iterator[SqlhelpersError]:
+        """Add the apps that plugins register, and yield what is wrong with them.
+
+        Args:
+            enabled_apps: the only apps that are added; None for all.
+        """
         for plugin, result in self.outcomes("sqlhelpers_register_app"):
             try:
                 for app in _apps_of(plugin, result):

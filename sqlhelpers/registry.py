@@ -8,9 +8,11 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
+
 from sqlhelpers.app import App
 from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
-from sqlhelpers.histories import History, version_table_of
+from sqlhelpers.histories import ALEMBICS_OWN, History, version_table_of
 from sqlhelpers.models import ModelModules
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers.revisions import Revisions
@@ -18,7 +20,7 @@ from sqlhelpers.revisions import Revisions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import Table
+    from sqlalchemy import ForeignKey, Table
 
     from sqlhelpers.settings import Settings
 
@@ -49,13 +51,14 @@ class AppRegistry:
 
     @cached_property
     def _discovered(self) -> tuple[PluginManager, tuple[SqlhelpersError, ...]]:
-        plugins = self._given_plugins or PluginManager()
-        if self._given_plugins is None:
-            settings = self.settings
-            try:
-                plugins.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
-            except DiscoveryError as error:
-                return plugins, error.errors
+        settings = self.settings
+        if self._given_plugins is not None:
+            return self._given_plugins, tuple(self._given_plugins.collect_apps(settings.enable_apps))
+        plugins = PluginManager()
+        try:
+            plugins.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+        except DiscoveryError as error:
+            return plugins, error.errors
         return plugins, ()
 
     @cached_property
@@ -87,7 +90,7 @@ class AppRegistry:
         errors += self._unknown_names(apps)
         tables: dict[str, tuple[Table, ...]] = {}
         try:
-            tables = modules.tables()
+            tables = modules.tables({name: app.bind for name, app in apps.items()})
         except AppError as error:
             errors.append(error)
         if errors:
@@ -98,9 +101,13 @@ class AppRegistry:
         """Return the registered apps as the settings correct them, and those that only the settings declare."""
         apps = dict(registered)
         for name, settings in self.settings.apps.items():
+            if name in self.settings.disable_plugins:
+                continue
             changes: dict[str, Any] = {field: getattr(settings, field) for field in settings.model_fields_set}
             if changes.get("migrations") is False:
                 changes["migrations"] = None
+            if name not in apps and not (settings.package or settings.models):
+                continue  # it corrects an app that is not there
             if name not in apps:
                 module = (settings.models or (name,))[0]
                 apps[name] = App(name=name, package=settings.package or module.rpartition(".")[0] or module)
@@ -128,7 +135,7 @@ class AppRegistry:
         owners = {table.fullname: name for name, owned in tables.items() for table in owned}
         sorter: TopologicalSorter[str] = TopologicalSorter()
         for name, app in apps.items():
-            targets = (key.target_fullname.rpartition(".")[0] for table in tables[name] for key in table.foreign_keys)
+            targets = (_target(key) for table in tables[name] for key in table.foreign_keys)
             sorter.add(name, *sorted({owners.get(target, name) for target in targets} - {name} | {*app.requires}))
         try:
             sorter.prepare()
@@ -155,6 +162,8 @@ class AppRegistry:
                     version_table_schema=alembic.version_table_schema,
                 ),
             )
+        own = [history for history in histories if history.version_table == ALEMBICS_OWN]
+        histories = [replace(history, shares_alembics_own=bool(own)) for history in histories]
         places = [(history.version_table_schema, history.version_table) for history in histories]
         for history, place in zip(histories, places, strict=True):
             if places.count(place) > 1:
@@ -171,6 +180,14 @@ class AppRegistry:
             version_table_schema=app.version_table_schema,
             bootstrap=app.bootstrap,
         )
+
+
+def _target(key: ForeignKey) -> str:
+    """Return the full name of the table that a foreign key points to."""
+    try:
+        return key.column.table.fullname
+    except (NoReferencedTableError, NoReferencedColumnError):  # it is in another MetaData, or nowhere
+        return key.target_fullname.rpartition(".")[0]
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -178,9 +178,9 @@ def test_config_shows_values_and_origins(command, notes):
     assert any(row["origin"] == "SQLHELPERS_DISABLE_PLUGINS" for row in rows)
 
 
-def test_plugins_lists_what_is_installed(command):
+def test_plugins_lists_what_is_installed(command, monkeypatch):
     """Adapters are listed without being imported."""
-    sys.modules.pop("sqlhelpers_fastapi", None)
+    monkeypatch.delitem(sys.modules, "sqlhelpers_fastapi", raising=False)
 
     rows = json.loads(command("plugins", "--json").stdout)
 

@@ -105,6 +105,43 @@ def test_the_users_options_win():
     assert (seen["application_name"], seen["keepalives"], seen["connect_timeout"]) == ("mine", 1, 10)
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://h/d?connect_timeout=2", {"connect_timeout": "2"}),
+        ("mariadb://h/d?connect_timeout=2", {"connect_timeout": 2}),
+        ("sqlite:///x.db?timeout=30", {"timeout": 30.0}),
+    ],
+)
+def test_what_the_url_says_wins_over_defaults(url, expected):
+    """A wait that the user wrote is the user's."""
+    seen = called_with(url)
+
+    assert {name: seen[name] for name in expected} == expected
+
+
+def test_sizes_of_a_pool_do_no_harm_in_memory():
+    """One set of settings serves tests in memory and servers alike."""
+    settings = DatabaseSettings(sqlalchemy={"url": "sqlite://", "pool_size": 10, "pool_pre_ping": True})
+
+    assert isinstance(make_engine("default", settings, default_hooks()).pool, StaticPool)
+
+
+def test_a_plugin_may_choose_the_pool():
+    """Our sizes are then left out, and the user's settings are not blamed."""
+
+    class Plugin:
+        @hookimpl
+        def sqlhelpers_engine_options(self):
+            return {"poolclass": NullPool}
+
+    hooks = default_hooks()
+    hooks.register(Plugin(), "plugin")
+    settings = DatabaseSettings(sqlalchemy={"url": "sqlite:///x.db"})
+
+    assert isinstance(make_engine("default", settings, hooks).pool, NullPool)
+
+
 def test_another_pool_class_gets_no_options_of_a_queue():
     """``NullPool`` would refuse a pool size."""
     settings = DatabaseSettings(sqlalchemy={"url": "sqlite:///x.db", "poolclass": NullPool})

@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from projects import revision_text
-from sqlalchemy import ForeignKey, MetaData, String, create_engine, text
+from sqlalchemy import ForeignKey, MetaData, String, Table, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import NullPool, StaticPool
 
 import sqlhelpers
-from sqlhelpers import DatabaseManager, DatabaseStatus, SyncResult, aio, exists_in_db, is_sqlite
+from sqlhelpers import (
+    DatabaseManager,
+    DatabaseSettings,
+    DatabaseStatus,
+    SyncResult,
+    aio,
+    exists_in_db,
+    is_sqlite,
+    locks,
+)
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.exceptions import AppError, MigrationsNotFound, SettingsError
+from sqlhelpers.exceptions import AppError, LockTimeout, MigrationsNotFound, SettingsError, StateRefused
 
 
 class Base(DeclarativeBase):
@@ -66,6 +76,7 @@ def test_the_life_of_a_database(url, migrations):
         seen = [manager.get_status(), manager.sync(), manager.get_status(), manager.sync()]
         revisions = (manager.get_current_revision(), manager.get_latest_revision())
         with manager.Session() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = 'a'"))
             with_session = (manager.get_current_revision(session), manager.get_status(session))
         manager.drop()
         after = (manager.get_status(), manager.get_current_revision())
@@ -74,7 +85,7 @@ def test_the_life_of_a_database(url, migrations):
         DatabaseStatus.NO_INFO, SyncResult.CREATED, DatabaseStatus.UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE,
     ]  # fmt: skip
     assert revisions == ("b", "b")
-    assert with_session == ("b", DatabaseStatus.UP_TO_DATE)
+    assert with_session == ("a", DatabaseStatus.UPGRADE_AVAILABLE)
     assert after == (DatabaseStatus.NO_INFO, None)
 
 
@@ -84,6 +95,7 @@ async def test_the_life_of_a_database_asynchronously(url, migrations):
         seen = [await manager.get_status(), await manager.sync(), await manager.get_status(), await manager.sync()]
         revisions = (await manager.get_current_revision(), manager.get_latest_revision())
         async with manager.Session() as session:
+            await session.execute(text("UPDATE alembic_version SET version_num = 'a'"))
             with_session = (await manager.get_current_revision(session), await manager.get_status(session))
         await manager.drop()
         after = (await manager.get_status(), await manager.get_current_revision())
@@ -92,7 +104,7 @@ async def test_the_life_of_a_database_asynchronously(url, migrations):
         DatabaseStatus.NO_INFO, SyncResult.CREATED, DatabaseStatus.UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE,
     ]  # fmt: skip
     assert revisions == ("b", "b")
-    assert with_session == ("b", DatabaseStatus.UP_TO_DATE)
+    assert with_session == ("a", DatabaseStatus.UPGRADE_AVAILABLE)
     assert after == (DatabaseStatus.NO_INFO, None)
 
 
@@ -295,11 +307,18 @@ def test_two_managers_do_not_see_each_other(tmp_path, migrations):
 
 def test_the_default_bases(sqlite_url, migrations):
     """Without a base model, each manager takes the base of its own module."""
-    names = [set(sqlhelpers.Base.metadata.tables), set(aio.Base.metadata.tables)]
+    sync_only = Table("sync_only", sqlhelpers.Base.metadata)
+    async_only = Table("async_only", aio.Base.metadata)
+    try:
+        found = [
+            manager(sqlite_url, migrations).database.history().tables
+            for manager in (DatabaseManager, AsyncDatabaseManager)
+        ]
+    finally:
+        sqlhelpers.Base.metadata.remove(sync_only)
+        aio.Base.metadata.remove(async_only)
 
-    for manager, known in zip((DatabaseManager, AsyncDatabaseManager), names, strict=True):
-        made = manager(sqlite_url, migrations)
-        assert {table.fullname for table in made.database.history().tables} == known
+    assert found == [(sync_only,), (async_only,)]
 
 
 def test_migration_helpers(url, migrations):
@@ -318,16 +337,19 @@ def test_migration_helpers(url, migrations):
 
 
 def test_twins_have_the_same_methods():
-    """Names and parameters of both managers are equal; only the names of the context managers' methods differ."""
+    """Names, parameters, defaults and results of both managers are equal, but for what is async."""
 
-    def methods(cls):
-        return {
-            name: list(inspect.signature(value).parameters)
-            for name, value in vars(cls).items()
-            if inspect.isfunction(value) and not name.startswith("_")
+    def members(cls):
+        public = {name: value for name, value in vars(cls).items() if not name.startswith("_")}
+        signatures = {
+            name: str(inspect.signature(value)) for name, value in public.items() if inspect.isfunction(value)
         }
+        words = (("AsyncSession", "orm.Session"), ("AsyncIterator", "Iterator"))
+        for before, after in words:
+            signatures = {name: signature.replace(before, after) for name, signature in signatures.items()}
+        return signatures, public.keys() - signatures.keys()
 
-    assert methods(DatabaseManager) == methods(AsyncDatabaseManager)
+    assert members(DatabaseManager) == members(AsyncDatabaseManager)
 
 
 def test_an_async_sync_works_in_a_running_loop_and_in_several(sqlite_url, migrations):
@@ -340,3 +362,82 @@ def test_an_async_sync_works_in_a_running_loop_and_in_several(sqlite_url, migrat
     results = [asyncio.run(once()) for _ in range(3)]
 
     assert results == [SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE]
+
+
+async def test_two_syncs_at_once_in_one_loop_do_not_meet(tmp_path, migrations):
+    """Alembic's ``op`` belongs to the process, so runs wait for each other, without blocking the loop."""
+    managers = [AsyncDatabaseManager(f"sqlite:///{tmp_path}/{i}.db", migrations, base_model=Base) for i in range(8)]
+
+    async def upgrade(manager):
+        async with manager:
+            await manager.upgrade()
+            return await manager.get_status()
+
+    seen = await asyncio.gather(*(upgrade(manager) for manager in managers))
+
+    assert seen == [DatabaseStatus.UP_TO_DATE] * 8
+
+
+def test_two_syncs_at_once_in_threads_do_not_meet(tmp_path, migrations):
+    """The same for threads."""
+
+    def upgrade(number):
+        with DatabaseManager(f"sqlite:///{tmp_path}/{number}.db", migrations, base_model=Base) as manager:
+            manager.upgrade()
+            return manager.get_status()
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(upgrade, range(8)))
+
+    assert seen == [DatabaseStatus.UP_TO_DATE] * 8
+
+
+async def test_a_run_that_does_not_end_is_not_waited_for_for_ever(sqlite_url, migrations, monkeypatch):
+    """Both managers give up in time, with exit status 4."""
+    monkeypatch.setattr(locks, "_TIMEOUT", 0.1)
+    with locks.one_run_at_a_time():
+        with (
+            DatabaseManager(sqlite_url, migrations, base_model=Base) as manager,
+            pytest.raises(LockTimeout, match="another run in this process"),
+        ):
+            manager.sync()
+        async with AsyncDatabaseManager(sqlite_url, migrations, base_model=Base) as twin:
+            with pytest.raises(LockTimeout) as caught:
+                await twin.sync()
+
+    assert caught.value.exit_status == 4
+
+
+def test_upgrade_and_create_refuse_what_sync_refuses(url, migrations):
+    """A doubtful state is doubtful for every way in."""
+    with DatabaseManager(url, migrations, base_model=Base) as manager:
+        with manager.engine.begin() as connection:
+            connection.execute(text("CREATE TABLE users (id integer, other integer)"))
+        for way in (manager.upgrade, manager.create, manager.sync):
+            with pytest.raises(StateRefused, match="its tables are there .users."):
+                way()
+
+        assert manager.get_current_revision() is None
+
+
+def test_drop_needs_models(sqlite_url, migrations):
+    """Without them nobody knows which tables the revisions have made."""
+    settings = DatabaseSettings(sqlalchemy={"url": sqlite_url}, alembic={"migrations_path": migrations})
+    with DatabaseManager.from_settings(settings, type("Empty", (DeclarativeBase,), {})) as manager:
+        manager.sync()
+
+        with pytest.raises(AppError, match="no models beside it"):
+            manager.drop()
+        assert manager.get_current_revision() == "b"
+
+
+def test_a_block_may_commit_for_itself_and_go_on(sqlite_url, migrations):
+    """What follows a commit is in a new transaction."""
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        manager.create()
+        with manager.session() as session:
+            session.add(User(name="one"))
+            session.commit()
+            session.add(User(name="two"))
+        with manager.session() as session:
+            assert session.query(User).count() == 2

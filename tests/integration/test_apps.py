@@ -8,7 +8,7 @@ from projects import revision_text
 from sqlalchemy import inspect
 
 from sqlhelpers import App, SyncResult, hookimpl
-from sqlhelpers.exceptions import AppError, DatabaseFailure, DiscoveryError, HookFailed, Refused, SeveralFailures
+from sqlhelpers.exceptions import AppError, DatabaseFailure, DiscoveryError, Refused, SeveralFailures
 from sqlhelpers.plugin_manager import PluginManager
 
 MODEL = """
@@ -270,7 +270,7 @@ def test_a_plugin_that_fails_after_a_sync_undoes_it(sqlite_url, postgres_url, ap
     """Seeding is in the transaction of the run."""
     for url in (sqlite_url, postgres_url):
         with pytest.raises(
-            HookFailed, match="plugin seeds: sqlhelpers_after_sync raised ValueError: the data is wrong"
+            DatabaseFailure, match="plugin seeds: sqlhelpers_after_sync raised ValueError: the data is wrong"
         ):
             sync("sync", url, apps=apps, plugins=plugins_with(Seeds("after")))
         assert tables(url) == set()
@@ -322,3 +322,88 @@ def test_schemas_are_told_apart(postgres_url, project):
         found = set(inspect(connection).get_table_names("library"))
     assert (first.result, second.result) == (SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE)
     assert found == {"one", "alembic_version_lib"}
+
+
+def test_a_schema_of_the_metadata_does_not_hide_the_order(postgres_url, project):
+    """A foreign key is followed to the table, however its target is written."""
+    execute(postgres_url, "CREATE SCHEMA shop")
+    write(project, "zulu", "z")
+    write(project, "alpha", "a", points_to="z")
+    project.write(
+        "base.py",
+        "from sqlalchemy import MetaData\nfrom sqlalchemy.orm import DeclarativeBase\n\n\n"
+        "class Base(DeclarativeBase):\n    metadata = MetaData(schema='shop')\n",
+    )
+
+    report = sync("sync", postgres_url, apps={name: {"package": name} for name in ("alpha", "zulu")})
+
+    assert [app.app for app in report.apps] == ["zulu", "alpha"]
+
+
+def test_one_name_in_two_databases_is_two_tables(sqlite_url, tmp_path, project):
+    """A table is defined twice only where both would be in one database."""
+    for name in ("one", "two"):
+        write(project, name, "t")
+        project.write(f"{name}_base.py", BASE)
+        models = (project.folder / name / "models.py").read_text()
+        project.write(f"{name}/models.py", models.replace("from base", f"from {name}_base"))
+    apps = {"one": {"package": "one"}, "two": {"package": "two", "bind": "second"}}
+
+    with runtime({"default": sqlite_url, "second": f"sqlite:///{tmp_path}/second.db"}, apps=apps) as made:
+        reports = made.run_sync()
+
+    assert [report.result for report in reports] == [SyncResult.CREATED] * 2
+
+
+def test_a_disabled_app_is_not_brought_back_by_a_correction(sqlite_url, apps):
+    """Nor is one that is not installed."""
+    plugins = PluginManager()
+    settings = {"apps": {**apps, "zulu": {"requires": []}}, "plugins": plugins}
+
+    with runtime(sqlite_url, **settings) as made:
+        not_installed = list(made.apps)
+    with runtime(sqlite_url, apps=apps, disable_plugins=["mike"]) as made:
+        disabled = list(made.apps)
+
+    assert "zulu" not in not_installed
+    assert disabled == ["zulu", "alpha"]
+
+
+def test_plugins_given_by_hand_register_apps(sqlite_url, apps):
+    """As those do that are found through entry points."""
+
+    class Plugin:
+        @hookimpl
+        def sqlhelpers_register_app(self):
+            return [App(name="mike", package="mike")]
+
+    with runtime(sqlite_url, apps={}, plugins=plugins_with(Plugin())) as made:
+        assert list(made.apps) == ["mike"]
+
+
+@pytest.mark.parametrize("declared", [{"package": "leaver"}, {"models": "leaver.models"}])
+def test_a_package_that_wants_to_end_the_process_is_named(sqlite_url, project, declared):
+    """``sys.exit()`` while an app is imported is an error like any other."""
+    project.write_app("leaver", "", {})
+    project.write("leaver/__init__.py", "import sys\nsys.exit(0)\n")
+
+    with pytest.raises(DiscoveryError, match="app 'leaver'.*SystemExit: 0"):
+        sync("sync", sqlite_url, apps={"leaver": declared})
+
+
+def test_tables_of_a_library_that_is_no_app_here_are_not_taken(sqlite_url, project):
+    """An app that imports them neither creates nor drops them."""
+    project.write(
+        "library.py",
+        "from sqlalchemy import Column, Integer, MetaData, Table\nmetadata = MetaData()\n"
+        "outer = Table('outer', metadata, Column('id', Integer, primary_key=True))\n"
+        "tables = [Table('inner', metadata, Column('id', Integer, primary_key=True))]\n",
+    )
+    models = (
+        "from library import metadata, outer\nfrom sqlalchemy import Column, Integer, Table\n"
+        "mine = Table('mine', metadata, Column('id', Integer, primary_key=True))\n"
+    )
+    project.write_app("user", models, {"u1.py": revision_text("u1")})
+
+    with runtime(sqlite_url, apps={"user": {"package": "user"}}) as made:
+        assert [table.name for table in made.tables["user"]] == ["mine"]

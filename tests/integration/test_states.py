@@ -8,7 +8,7 @@ from projects import revision_text
 from sqlalchemy import inspect
 
 from sqlhelpers import DatabaseStatus, SyncResult
-from sqlhelpers.exceptions import MigrationFailed, MultipleHeads, StateRefused
+from sqlhelpers.exceptions import AppError, MigrationFailed, MultipleHeads, StateRefused
 
 EVERYTHING = {"author", "book", "alembic_version_shop"}
 
@@ -249,7 +249,15 @@ with context.begin_transaction():
     assert rows(url, "SELECT version_num FROM alembic_version_shop") == [("r3",)]
 
 
-def test_an_environment_that_connects_for_itself_is_honoured(url, shop):
+def test_an_environment_that_does_nothing_is_not_taken_for_success(url, kind, shop):
+    """What its version table says is what counts."""
+    shop.write("shop/migrations/env.py", "")
+
+    with pytest.raises(AppError, match=r"env.py has not run the revisions .* alembic_version_shop is as it was"):
+        sync(kind, url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
+
+
+def test_an_environment_that_connects_for_itself_is_honoured(url, kind, shop):
     """An ``env.py`` made by ``alembic init`` finds the URL in ``sqlalchemy.url`` and is not locked out by us."""
     env = """
 from alembic import context
@@ -263,7 +271,7 @@ with engine.connect() as connection:
 """
     shop.write("shop/migrations/env.py", env)
 
-    report = sync("sync", url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
+    report = sync(kind, url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
 
     assert report.result is SyncResult.CREATED
     assert tables(url) == EVERYTHING
