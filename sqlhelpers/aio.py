@@ -78,6 +78,12 @@ class AsyncDatabaseManager(BaseManager):
         async with one_run_at_a_time_async(), self.engine.connect() as connection:
             return await connection.run_sync(work, *arguments)
 
+    async def _change_existing(self, work: Callable[..., R], *arguments: Any) -> R:
+        if is_absent(self.database.url):
+            with empty_database() as connection:
+                return work(connection, *arguments)
+        return await self._change(work, *arguments)
+
     async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
         """Return the revision that the database is at; None if none is recorded.
 
@@ -146,11 +152,11 @@ class AsyncDatabaseManager(BaseManager):
         Raises:
             Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
         """
-        return await self._change(self.database.adopt, app)
+        return await self._change_existing(self.database.adopt, app)
 
     async def drop(self) -> None:
         """Drop the tables of the apps and the record of their positions, and nothing else."""
-        await self._change(self.database.drop)
+        await self._change_existing(self.database.drop)
 
     async def dispose(self) -> None:
         """Close the pooled connections. The manager can be used again; it then connects anew."""

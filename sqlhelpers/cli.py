@@ -7,9 +7,10 @@ import logging
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import click
@@ -129,7 +130,7 @@ def adopt(app: str | None, bind: str) -> None:
     """
     from sqlhelpers.exceptions import Refused
 
-    with _runtime() as runtime:
+    with _runtime() as runtime, redirect_stdout(sys.stderr):
         differences = runtime.adopt(bind, app)
     for difference in differences:
         click.echo(difference)
@@ -148,7 +149,8 @@ def plugins(*, as_json: bool) -> None:
 
     settings, manager, failure = Settings(), PluginManager(), None
     try:
-        manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+        with redirect_stdout(sys.stderr):
+            manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
     except DiscoveryError as error:
         failure = error
     if as_json:
@@ -193,26 +195,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with the exit status."""
     signal.signal(signal.SIGTERM, _on_sigterm)
     logging.getLogger("asyncmy").addHandler(logging.NullHandler())  # it would print every note of the server
-    sys.path.append(os.getcwd())  # noqa: PTH109  # an app that is not installed lies in the working directory
+    sys.path.append(str(Path.cwd()))  # or in the working directory
     given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given  # wherever it stands
     try:
-        status_ = cli.main(given, prog_name="sqlhelpers", standalone_mode=False)
-        sys.exit(status_ if isinstance(status_, int) else 0)
+        status_ = cli.main([word for word in given if word != "--debug"], prog_name="sqlhelpers", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
         _fail([error.format_message()], error.exit_code)
     except SqlhelpersError as error:
-        _explain(error, debug="--debug" in given)
+        _explain(error, debug=debug)
     except (KeyboardInterrupt, click.Abort):
         _fail(["interrupted; what can be undone is rolled back"], 130)
     except _Terminated:
         _fail(["terminated; what can be undone is rolled back"], 143)
+    except SystemExit as error:
+        if "_SQLHELPERS_COMPLETE" in os.environ:  # click ends a completion so
+            raise
+        _fail([f"something has called sys.exit({error.code!r}) before the command had ended"], 1)
     except Exception as error:
-        if "--debug" in given:
+        if debug:
             raise
         _fail([f"{type(error).__name__}: {error} (--debug shows where)"], 1)
+    sys.exit(status_ if isinstance(status_, int) else 0)
 
 
 def _on_sigterm(*_: object) -> None:
@@ -237,7 +244,11 @@ def _fail(lines: Sequence[str], exit_status: int, hint: str = "") -> None:
 
 def _runtime() -> Runtime:
     from sqlhelpers.runtime import Runtime
+    from sqlhelpers.sources import project_file
 
+    project = project_file(Path.cwd())
+    if project is not None:
+        sys.path.append(str(project.parent))  # an app that is not installed lies beside the settings
     return Runtime()
 
 
@@ -255,7 +266,8 @@ def _printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator
     """Collect reports and print them at the end, those that came before an error included."""
     reports: list[DatabaseReport] = []
     try:
-        yield reports.append
+        with redirect_stdout(sys.stderr):  # what plugins and revisions print is not data
+            yield reports.append
     finally:
         if as_json:
             rows = [_as_mapping(report, app) for report in reports for app in report.apps]

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sqlhelpers.histories import History
 
 
+#: What MySQL and MariaDB store for what was written.
+_SAME = {"now": "current_timestamp", "true": "1", "false": "0"}
+
+
 def differences(connection: Connection, history: History) -> tuple[str, ...]:
     """Return how a history's tables differ from its models, types and server defaults included.
 
@@ -28,9 +32,24 @@ def differences(connection: Connection, history: History) -> tuple[str, ...]:
     """
     if not history.tables:
         return ()
-    context = MigrationContext.configure(connection, opts=history.options())
+    options = history.options() | {"compare_server_default": _differs_on_mysql if _is_mysql(connection) else True}
+    context = MigrationContext.configure(connection, opts=options)
     found = compare_metadata(context, list(history.metadatas))  # type: ignore[arg-type]  # several are taken as well
     return (*(line for difference in found for line in _worded(difference)), *_primary_keys(connection, history))
+
+
+def _is_mysql(connection: Connection) -> bool:
+    return connection.dialect.name in ("mysql", "mariadb")
+
+
+def _differs_on_mysql(_: object, __: object, ___: object, found: str | None, ____: object, wanted: str | None) -> Any:
+    """Tell that two server defaults are the same in other words; None leaves it to Alembic."""
+    return False if found and wanted and _plain(found) == _plain(wanted) else None
+
+
+def _plain(default: str) -> str:
+    text = default.strip("'\"()").lower().removesuffix("()").removesuffix("(")
+    return _SAME.get(text, text)
 
 
 def _primary_keys(connection: Connection, history: History) -> Iterator[str]:

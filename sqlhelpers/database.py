@@ -57,11 +57,15 @@ class Database:
     @property
     def histories(self) -> Sequence[History]:
         """The histories in the order in which they are synced, read anew: models and files may have come."""
+        return [replace(history, url=self._url_for(history)) for history in self.load_histories()]
+
+    def _url_for(self, history: History) -> URL:
+        """Return the URL for an ``env.py`` that connects for itself."""
+        aio = history.revisions is not None and history.revisions.has_async_environment
         try:
-            url = urls.resolve(self.url, aio=False, drivers=self.hooks.drivers())
+            return urls.resolve(self.url, aio=aio, drivers=self.hooks.drivers())
         except DriverNotInstalled:
-            url = self.url
-        return [replace(history, url=url) for history in self.load_histories()]
+            return self.url
 
     @cached_property
     def url(self) -> URL:

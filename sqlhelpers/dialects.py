@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sqlhelpers import urls
-from sqlhelpers.exceptions import DatabaseFailure
+from sqlhelpers.exceptions import DatabaseFailure, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -52,8 +52,11 @@ def begin_sqlite(connection: Connection) -> None:
 
 def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
     """Give the driver of MySQL or MariaDB the password and the certificates in the form that it can use."""
-    if isinstance(parameters.get("password"), str):
-        parameters["password"] = parameters["password"].encode()  # the drivers would encode it as Latin-1
+    password = parameters.get("password")
+    if isinstance(password, str) and dialect.driver in ("pymysql", "asyncmy"):
+        parameters["password"] = password.encode()  # the drivers would encode it as Latin-1
+    elif isinstance(password, str) and dialect.driver == "aiomysql":
+        parameters["password"] = password.encode().decode("latin-1")  # and this one takes no bytes
     certificates = parameters.get("ssl")
     if dialect.is_async and isinstance(certificates, dict):  # the async drivers want a context
         context = ssl.create_default_context(cafile=certificates.get("ca"), capath=certificates.get("capath"))
@@ -159,9 +162,13 @@ LIMIT 1
 
 
 def is_absent(url: URL) -> bool:
-    """Tell whether the URL is that of a SQLite file which is not there, in a folder that is."""
+    """Tell whether the URL is that of a SQLite file which is not there or has no bytes, in a folder that is there."""
     file = urls.sqlite_file(url)
-    return file is not None and not file.exists() and file.parent.is_dir()
+    return (
+        file is not None
+        and file.parent.is_dir()
+        and (not file.exists() or (file.is_file() and not file.stat().st_size))
+    )
 
 
 @contextmanager
@@ -188,6 +195,9 @@ def failures_named(bind: str, url: URL) -> Iterator[None]:
         driver = type(error).__module__.partition(".")[0].lstrip("_")
         if isinstance(error, SQLAlchemyError | OSError) or driver in _DRIVERS:
             raise DatabaseFailure(f"database {bind!r} ({urls.mask(url)}): {_reason(error, url)}") from error
+        if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+            where = f"setting databases.{bind}.sqlalchemy.url ({urls.mask(url)})"
+            raise SettingsError([f"{where}: the driver does not know a part of its query: {error}"]) from error
         raise
 
 

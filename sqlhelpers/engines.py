@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from sqlalchemy import create_engine, event
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from sqlhelpers import dialects, urls
-from sqlhelpers.exceptions import DriverNotInstalled, SettingsError
+from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL, SettingsError
 from sqlhelpers.hooks import Hooks, merge_options
 from sqlhelpers.hookspecs import hookimpl
 from sqlhelpers.urls import Drivers
@@ -115,7 +116,10 @@ def database_url(bind: str, settings: DatabaseSettings, hooks: Hooks) -> URL:
 
 
 def _arguments(bind: str, settings: DatabaseSettings, hooks: Hooks, *, aio: bool) -> tuple[URL, dict[str, Any]]:
-    url = urls.resolve(database_url(bind, settings, hooks), aio=aio, drivers=hooks.drivers())
+    try:
+        url = urls.resolve(database_url(bind, settings, hooks), aio=aio, drivers=hooks.drivers())
+    except (InvalidURL, DriverNotInstalled) as error:
+        raise type(error)(f"database {bind!r}: {error}") from error
     defaults = hooks.engine_options(bind, url)
     defaults["connect_args"] = {
         name: value for name, value in (defaults.get("connect_args") or {}).items() if name not in url.query
@@ -165,7 +169,7 @@ def _without_prepared_statements(url: URL) -> dict[str, Any]:
 def _explained(bind: str, url: URL) -> Iterator[None]:
     try:
         yield
-    except TypeError as error:
+    except (TypeError, ArgumentError) as error:
         raise SettingsError([f"setting databases.{bind}.sqlalchemy: {error}"]) from error
     except ModuleNotFoundError as error:
         raise DriverNotInstalled(

@@ -45,7 +45,7 @@ class History:
         bootstrap: how an empty database gets the tables.
         shares_alembics_own: whether another app of this database has its position in ``alembic_version``; rows
             there are then that app's, even where revisions of this one have the same names.
-        url: the database's URL for an ``env.py`` that connects for itself, with a sync driver.
+        url: the database's URL for an ``env.py`` that connects for itself.
     """
 
     app: str | None = None
@@ -114,7 +114,8 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
         MultipleHeads: an app's history has several heads.
         PermissionError: tables are hidden from the role that is connected.
     """
-    refuse_hidden_tables(connection, [table.name for history in histories for table in history.tables])
+    names = {table.name for history in histories for table in history.tables}
+    refuse_hidden_tables(connection, names | {history.version_table for history in histories})
     reports = tuple(read_app(connection, history) for history in histories)
     known = {history.version_table for history in histories}
     versions = (name for name in inspect(connection).get_table_names() if name.startswith(_PREFIX))

@@ -147,6 +147,12 @@ class DatabaseManager(BaseManager):
         with one_run_at_a_time(), self.engine.connect() as connection:
             return work(connection, *arguments)
 
+    def _change_existing(self, work: Callable[..., R], *arguments: Any) -> R:
+        if is_absent(self.database.url):
+            with empty_database() as connection:
+                return work(connection, *arguments)
+        return self._change(work, *arguments)
+
     def get_current_revision(self, session: orm.Session | None = None, app: str | None = None) -> str | None:
         """Return the revision that the database is at; None if none is recorded.
 
@@ -211,11 +217,11 @@ class DatabaseManager(BaseManager):
         Raises:
             Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
         """
-        return self._change(self.database.adopt, app)
+        return self._change_existing(self.database.adopt, app)
 
     def drop(self) -> None:
         """Drop the tables of the apps and the record of their positions, and nothing else."""
-        self._change(self.database.drop)
+        self._change_existing(self.database.drop)
 
     def dispose(self) -> None:
         """Close the pooled connections. The manager can be used again; it then connects anew."""

@@ -123,7 +123,7 @@ def upgrade(connection: Connection, history: History, target: str = "heads", pro
     try:
         pending = script._upgrade_revs(target, before)  # type: ignore[arg-type]  # several are taken as well
         _run(connection, history, lambda heads, _: running.watch(script._upgrade_revs(target, heads)))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise running.explain(error) from error
     if pending and current_revisions(connection, history) == before:
         where = f"{history.version_table} is as it was"
@@ -146,7 +146,7 @@ class _Running:
             yield step
         self._revision = None
 
-    def explain(self, error: Exception) -> SqlhelpersError:
+    def explain(self, error: BaseException) -> SqlhelpersError:
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         if self._revision is not None:
             text = f"{type(error).__name__}: {reason}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic.config import Config
@@ -12,7 +16,6 @@ from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 
 class Revisions:
@@ -38,6 +41,11 @@ class Revisions:
         """Whether the folder brings an ``env.py`` of its own, which is then honoured."""
         return (self.folder / "env.py").is_file()
 
+    @property
+    def has_async_environment(self) -> bool:
+        """Whether that ``env.py`` makes an async engine, and so needs the URL of an async driver."""
+        return self.has_environment and "async_engine" in (self.folder / "env.py").read_text("utf-8", errors="replace")
+
     def heads(self) -> tuple[str, ...]:
         """Return the newest revisions, sorted.
 
@@ -45,10 +53,20 @@ class Revisions:
             AppError: a revision file cannot be read, or the files contradict each other.
         """
         try:
-            return tuple(sorted(self.script.get_heads()))
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                heads = tuple(sorted(self.script.get_heads()))
         except (Exception, SystemExit) as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            files = [frame.filename for frame in frames if self.folder.absolute() in Path(frame.filename).parents]
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise AppError(f"{_owner(self.app)} {self.folder} cannot be read: {reason}") from error
+            doubts = "".join(f"; {warning.message}" for warning in caught)
+            where = files[-1] if files else self.folder
+            raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}{doubts}") from error
+        for warning in caught:
+            if re.search("more than once|is not present", str(warning.message)):
+                raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
+        return heads
 
     def head(self) -> str:
         """Return the newest revision.

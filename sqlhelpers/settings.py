@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -30,6 +31,7 @@ from sqlhelpers.sources import Layer, layered, read_layers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SECRET = re.compile("pass|secret|token|key|dsn", re.IGNORECASE)
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True, arbitrary_types_allowed=True)
 
 
@@ -237,7 +239,7 @@ class Settings(BaseSettings):
         """Yield every value as its dotted name, the value without secrets, and where it came from."""
         for path, value in _leaves(self.model_dump(mode="json", exclude_unset=False), ()):
             name = ".".join(path)
-            secret = any(word in path[-1].lower() for word in ("pass", "secret", "token")) and path[-1] != "secrets_dir"
+            secret = "connect_args" in path or (_SECRET.search(path[-1]) and path[-1] != "secrets_dir")
             yield name, "***" if secret and value else _shown(value), _origin(path, self._layers)
 
 

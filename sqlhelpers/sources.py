@@ -69,11 +69,15 @@ class Layer:
             folder: the working directory; below the file's own folder, paths stay as they are written.
         """
         try:
-            table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("sqlhelpers", {})
+            table = tomllib.loads(file.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError([f"{file} is not valid TOML: {error}"]) from None
         except OSError as error:
             raise SettingsError([f"{file} cannot be read: {error.strerror}"]) from None
+        for name in ("tool", "sqlhelpers"):
+            table = table.get(name, {})
+            if not isinstance(table, dict):
+                raise SettingsError([f"{file}: {name!r} is not a table"])
         nested = _normalised(table)
         _rebase(nested, file.parent, elsewhere=file.parent != folder)
         return cls(nested, {path: f"tool.sqlhelpers.{'.'.join(path)} in {file}" for path in _paths(nested)})
@@ -96,13 +100,15 @@ def read_layers(folder: Path, environ: Mapping[str, str], secrets_dir: Path | No
         environ: the environment variables.
         secrets_dir: the secrets directory, where it was passed as an argument.
     """
-    project = next((f / "pyproject.toml" for f in (folder, *folder.parents) if _configures(f / "pyproject.toml")), None)
+    project = project_file(folder)
     yield (environment := Layer.of_variables(environ, ""))
     found = [environment]
     for place in _between(folder, project.parent if project else folder):
         if (place / ".env").is_file():
             values = {name: text for name, text in dotenv_values(place / ".env").items() if text is not None}
-            yield (dotenv := Layer.of_variables(values, f" in {place / '.env'}"))
+            dotenv = Layer.of_variables(values, f" in {place / '.env'}")
+            _rebase(dotenv.values, place, elsewhere=place != folder)
+            yield dotenv
             found.append(dotenv)
             break
     pyproject = Layer.of_pyproject(project, folder) if project else Layer({}, {})
@@ -110,6 +116,12 @@ def read_layers(folder: Path, environ: Mapping[str, str], secrets_dir: Path | No
         secrets_dir = secrets_dir or layer.values.get("secrets_dir")
     yield _secrets(Path(secrets_dir) if secrets_dir else _DOCKER_SECRETS, named=bool(secrets_dir))
     yield pyproject
+
+
+def project_file(folder: Path) -> Path | None:
+    """Return the nearest ``pyproject.toml`` at or above ``folder`` that configures sqlhelpers."""
+    files = (each / "pyproject.toml" for each in (folder, *folder.parents))
+    return next((file for file in files if _configures(file)), None)
 
 
 def _configures(pyproject: Path) -> bool:

@@ -57,7 +57,8 @@ def parse(url: str | URL) -> URL:
         raise InvalidURL(
             "this is not a database URL; it should look like dialect://user:password@host/database",
         ) from None
-    if "@" in (parsed.host or "") or (parsed.password and "@" in (parsed.database or "")):
+    rest = f"{parsed.database or ''}{url.partition('?')[2]}"
+    if "@" in (parsed.host or "") or (parsed.password and "@" in rest):
         raise InvalidURL("the password in the URL holds a raw '@'; write it as %40")
     dialect, plus, driver = parsed.drivername.partition("+")
     return parsed.set(drivername=_ALIASES.get(dialect, dialect) + plus + driver)
@@ -70,7 +71,8 @@ def mask(url: str | URL) -> str:
     except InvalidURL:
         return "***"
     query = {key: "***" if _SECRET_QUERY_KEY.search(key) else value for key, value in parsed.query.items()}
-    return parsed.set(query=query).render_as_string(hide_password=True)
+    shown = parsed.set(query=query).render_as_string(hide_password=True)
+    return shown.replace("%2A%2A%2A", "***").replace("%3Amemory%3A", ":memory:")
 
 
 def scrub(text: str, url: str | URL) -> str:

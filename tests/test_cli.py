@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -254,3 +255,102 @@ def test_a_bar_is_drawn_on_a_terminal_when_there_is_much_to_do(monkeypatch):
 
     assert few._progress is None
     assert (task.completed, task.total, task.description) == (1, 10, "notes n2")
+
+
+@pytest.mark.parametrize("words", [["run-sync", "--json"], ["status", "--json"], ["plugins", "--json"]])
+def test_what_others_print_is_not_data(command, notes, words):
+    """Models, revisions and plugins may print; standard output stays what a script can parse."""
+    notes.write("notes/__init__.py", "print('from the package')\n")
+    text = revision_text("n1", f"print('from the revision')\n{NOTE}")
+    notes.write("notes/migrations/versions/n1.py", text)
+    notes.write_pyproject(PYPROJECT.replace('package = "notes"', 'package = "notes"\nbootstrap = "migrations"'))
+
+    done = command(*words)
+
+    assert done.status == 0
+    assert json.loads(done.stdout)
+    assert ("from the package" in done.stderr) == (words[0] != "plugins")
+
+
+@pytest.mark.parametrize("upgrade", ["raise SystemExit(0)", "import sys; sys.exit()"])
+def test_a_revision_that_ends_the_process_is_a_failure(command, notes, upgrade):
+    """It would end the command with status 0 and nothing done."""
+    notes.write("notes/migrations/versions/n1.py", revision_text("n1", upgrade))
+    notes.write_pyproject(PYPROJECT.replace('package = "notes"', 'package = "notes"\nbootstrap = "migrations"'))
+
+    done = command("run-sync", "-d", "default")
+
+    assert done.status == 1
+    assert "revision n1 of app 'notes' failed" in done.stderr
+
+
+def test_a_subfolder_is_as_good_as_the_project(command, notes, monkeypatch):
+    """Settings, the file of the database and an app that is not installed are found from below."""
+    command("run-sync", "-d", "default")
+    (notes.folder / "below").mkdir()
+    monkeypatch.chdir(notes.folder / "below")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(notes.folder)])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "notes"]:
+        del sys.modules[name]
+
+    done = command("status", "--check", "-d", "default")
+
+    assert done.status == 0, done
+    assert "up to date" in done.stdout
+    assert list((notes.folder / "below").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("down_revision", "revision", "expected"),
+    [
+        (None, "n1", "n1 is present more than once"),
+        ("gone", "n2", "gone referenced from gone -> n2 (head), .* is not present"),
+    ],
+)
+def test_a_broken_history_is_explained(command, notes, down_revision, revision, expected):
+    """Alembic only warns of these, and goes on with something else."""
+    notes.write("notes/migrations/versions/n2.py", revision_text(revision, "pass", down_revision))
+
+    done = command("run-sync", "-d", "default")
+
+    assert done.status == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert re.search(expected.replace("(", r"\(").replace(")", r"\)"), done.stderr), done.stderr
+
+
+def test_a_revision_file_that_fails_is_named(command, notes):
+    """With its path."""
+    notes.write("notes/migrations/versions/n2.py", "import nothing_like_this\n")
+
+    done = command("run-sync", "-d", "default")
+
+    assert done.status == 2
+    assert "migrations/versions/n2.py cannot be read: ModuleNotFoundError" in done.stderr
+
+
+def test_debug_may_stand_anywhere(command):
+    """The message that invites to use it does not say where."""
+    assert "Traceback" in command("run-sync", "-d", "nope", "--debug").stderr
+
+
+def test_an_unknown_word_in_the_query_of_a_url(command, monkeypatch):
+    """The driver refuses it, which is a matter of settings."""
+    monkeypatch.setenv("DATABASE_URL", "mysql://u:hunter22@127.0.0.1:1/d?nonsense=1")
+
+    done = command("run-sync", "-d", "default")
+
+    assert done.status == 2
+    assert "databases.default.sqlalchemy.url" in done.stderr
+    assert "nonsense" in done.stderr
+    assert "hunter22" not in done.stderr
+
+
+def test_looking_changes_no_file(command, notes):
+    """An empty file stays empty, and one that is not there is not made."""
+    (notes.folder / "notes.db").touch()
+
+    done = command("status"), command("run-sync", "--dry-run"), command("adopt", "notes")
+
+    assert [each.status for each in done] == [0, 0, 3]
+    assert (notes.folder / "notes.db").read_bytes() == b""
+    assert not (notes.folder / "other.db").exists()

@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from sqlhelpers import DatabaseSettings, hookimpl
 from sqlhelpers.engines import default_hooks, make_async_engine, make_engine
-from sqlhelpers.exceptions import DriverNotInstalled, SettingsError
+from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled, SettingsError
 
 
 def called_with(url, *, aio=False, hooks=None, **settings):
@@ -166,6 +166,22 @@ def test_behind_a_transaction_pooler_statements_have_no_names():
     assert asynchronous["prepared_statement_cache_size"] == 0
     assert asynchronous["prepared_statement_name_func"]() == ""
     assert synchronous["prepare_threshold"] is None
+
+
+def test_aiomysql_takes_text():
+    """Where asyncmy is not to be had, the password still reaches the server as UTF-8."""
+    seen = called_with("mariadb+aiomysql://u:p%C3%A9@h/d", aio=True)
+
+    assert seen["password"].encode("latin-1").decode() == "pé"
+
+
+@pytest.mark.parametrize("url", ["sqlite://x.db", "cobol://h/d", "postgresql+nope://h/d"])
+def test_a_url_that_cannot_be_used_is_named_with_its_database(url):
+    """Nothing is connected to."""
+    settings = DatabaseSettings(sqlalchemy={"url": url})
+
+    with pytest.raises(ConfigurationError, match=r"database 'shop'|databases\.shop\."):
+        make_engine("shop", settings, default_hooks())
 
 
 @pytest.mark.parametrize("aio", [False, True])

@@ -318,7 +318,10 @@ def test_the_default_bases(sqlite_url, migrations):
         sqlhelpers.Base.metadata.remove(sync_only)
         aio.Base.metadata.remove(async_only)
 
-    assert found == [(sync_only,), (async_only,)]
+    assert [sync_only in found[0], async_only in found[1], async_only in found[0], sync_only in found[1]] == [
+        *(True, True),
+        *(False, False),
+    ]
 
 
 def test_migration_helpers(url, migrations):
@@ -414,7 +417,7 @@ def test_upgrade_and_create_refuse_what_sync_refuses(url, migrations):
         with manager.engine.begin() as connection:
             connection.execute(text("CREATE TABLE users (id integer, other integer)"))
         for way in (manager.upgrade, manager.create, manager.sync):
-            with pytest.raises(StateRefused, match="its tables are there .users."):
+            with pytest.raises(StateRefused, match=r"its tables are there .users."):
                 way()
 
         assert manager.get_current_revision() is None

@@ -186,6 +186,8 @@ def test_a_misspelt_key_is_named_in_every_source(folder, source):
     [
         ("[tool.sqlhelpers\n", "not valid TOML"),
         ("[tool.sqlhelpers]\ndatabases = 3\n", "databases"),
+        ("[tool]\nsqlhelpers = 'tool.sqlhelpers'\n", "is not a table"),
+        ("tool = 'tool.sqlhelpers'\n", "is not a table"),
         ('[tool.sqlhelpers.databases]\ndefault = "nonsense"\n', "not a database URL"),
         ("[tool.sqlhelpers.databases.default.sqlalchemy]\npool_size = 3\n", "url: it is missing"),
         ('[tool.sqlhelpers.databases.default.sqlalchemy]\nurl = "sqlite://"\npool_size = "x"\n', "pool_size"),
@@ -233,6 +235,17 @@ def test_no_password_is_shown(monkeypatch):
     assert SECRET not in "".join([*shown, repr(caught.value), str(caught.value)])
     assert caught.value.__cause__ is None
     assert SECRET in str(database.url.password)
+
+
+def test_secrets_in_connect_args_are_not_shown(monkeypatch):
+    """What a driver is called with may be secret, whatever its name."""
+    arguments = f'{{"dsn": "postgresql://u:{SECRET}@h/d", "api": "{SECRET}"}}'
+    monkeypatch.setenv("DATABASE_URL", "postgresql://h/d")
+    monkeypatch.setenv("SQLHELPERS_DATABASES__DEFAULT__SQLALCHEMY__CONNECT_ARGS", arguments)
+
+    settings = Settings()
+
+    assert SECRET not in str(list(settings.origins())) + repr(settings)
 
 
 def test_origins_tell_every_value(folder, monkeypatch):

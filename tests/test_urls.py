@@ -61,7 +61,17 @@ def test_a_plugin_can_bring_drivers():
 
 @pytest.mark.parametrize(
     "url",
-    ["", "nonsense", "postgresql:/h", "postgresql://u:pa@ss@h/d", "postgresql://h:port/d", "http+x://h", "cobol://h/d"],
+    [
+        "",
+        "nonsense",
+        "postgresql:/h",
+        "postgresql://u:pa@ss@h/d",
+        "postgresql://u:pa@ss?x@h/d",
+        "postgresql://u:pa@ss/x?y@h/d",
+        "postgresql://h:port/d",
+        "http+x://h",
+        "cobol://h/d",
+    ],
 )
 def test_a_wrong_url_is_an_error_without_its_password(url):
     """Whatever cannot be used as a URL is refused in one line."""

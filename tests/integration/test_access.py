@@ -125,6 +125,20 @@ def test_postgres_without_permission_to_read(postgres_server, postgres_url, chec
     assert snapshot(postgres_url) == before
 
 
+def test_postgres_where_the_position_is_hidden(postgres_server, postgres_url, shop, check_refused):
+    """A version table in a schema that may not be used is not an empty database, even without models."""
+    sync("sync", postgres_url, apps={"shop": {"package": "shop", "version_table": "alembic_version"}})
+    shop.write_pyproject(
+        f'[tool.sqlhelpers.databases.default]\nsqlalchemy.url = "{postgres_url}"\n'
+        'alembic.migrations_path = "shop/migrations"\n',
+    )
+    name = postgres_url.rpartition("/")[2]
+    with role(postgres_server, postgres_url, "hunter22", owner=False) as url:
+        postgres_server.execute("REVOKE USAGE ON SCHEMA public FROM public", name)
+        postgres_server.execute("CREATE SCHEMA odd AUTHORIZATION odd", name)
+        check_refused(url, expected="may not use the schema 'public'")
+
+
 def test_postgres_without_permission_to_create(postgres_server, postgres_url, check_refused):
     """Nothing is half made."""
     with role(postgres_server, postgres_url, "hunter22", owner=False) as url:

@@ -369,7 +369,8 @@ def test_a_disabled_app_is_not_brought_back_by_a_correction(sqlite_url, apps):
     assert disabled == ["zulu", "alpha"]
 
 
-def test_plugins_given_by_hand_register_apps(sqlite_url, apps):
+@pytest.mark.usefixtures("apps")
+def test_plugins_given_by_hand_register_apps(sqlite_url):
     """As those do that are found through entry points."""
 
     class Plugin:
@@ -387,7 +388,7 @@ def test_a_package_that_wants_to_end_the_process_is_named(sqlite_url, project, d
     project.write_app("leaver", "", {})
     project.write("leaver/__init__.py", "import sys\nsys.exit(0)\n")
 
-    with pytest.raises(DiscoveryError, match="app 'leaver'.*SystemExit: 0"):
+    with pytest.raises(DiscoveryError, match=r"app 'leaver'.*SystemExit: 0"):
         sync("sync", sqlite_url, apps={"leaver": declared})
 
 

@@ -106,7 +106,7 @@ def test_a_failing_register_app_does_not_hide_another_one(install):
 
 
 def test_after_sync_that_raises_leaves_the_database_as_it_was(install):
-    """A failing ``after_sync`` ends with status 2, names the plugin, and undoes tables and rows on SQLite."""
+    """A failing ``after_sync`` ends with status 1, names the plugin, and undoes tables and rows on SQLite."""
     code = (
         HOOKIMPL + "def sqlhelpers_after_sync(connection):\n"
         "    connection.exec_driver_sql('insert into mine values (2)')\n" + RAISES
@@ -117,7 +117,9 @@ def test_after_sync_that_raises_leaves_the_database_as_it_was(install):
     before = site.dump()
     synced, listed = site.sync_and_list()
 
-    assert_refused(synced, "shop", "broken-dist 1.0", "shop_module", "sqlhelpers_after_sync", "the shop is closed")
+    assert_refused(
+        synced, "shop", "broken-dist 1.0", "shop_module", "sqlhelpers_after_sync", "the shop is closed", status=1
+    )
     assert site.dump() == before
     assert "healthy" in listed.stdout
 

@@ -277,6 +277,38 @@ with engine.connect() as connection:
     assert tables(url) == EVERYTHING
 
 
+def test_alembics_async_environment_is_honoured(url, shop):
+    """It finds the URL with an async driver; the command line runs it outside any event loop."""
+    env = """
+import asyncio
+from alembic import context
+from sqlalchemy import pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+
+def run(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main():
+    engine = create_async_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
+
+
+asyncio.run(main())
+"""
+    shop.write("shop/migrations/env.py", env)
+
+    report = sync("sync", url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
+
+    assert report.result is SyncResult.CREATED
+    assert tables(url) == EVERYTHING
+
+
 def test_tables_of_nobody_are_left_alone(url, kind):
     """Neither a sync nor a drop touches a table that no app owns, and orphaned version tables are named."""
     execute(
