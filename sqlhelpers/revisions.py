@@ -59,10 +59,10 @@ class Revisions:
         except (Exception, SystemExit) as error:
             frames = traceback.extract_tb(error.__traceback__)
             files = [frame.filename for frame in frames if self.folder.absolute() in Path(frame.filename).parents]
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            doubts = "".join(f"; {warning.message}" for warning in caught)
+            doubts = "; ".join(str(warning.message) for warning in caught)  # Alembic warns, then stumbles
+            reason = doubts or " ".join(f"{type(error).__name__}: {error}".split())
             where = files[-1] if files else self.folder
-            raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}{doubts}") from error
+            raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}") from error
         for warning in caught:
             if re.search("more than once|is not present", str(warning.message)):
                 raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -304,7 +303,7 @@ def test_a_subfolder_is_as_good_as_the_project(command, notes, monkeypatch):
     ("down_revision", "revision", "expected"),
     [
         (None, "n1", "n1 is present more than once"),
-        ("gone", "n2", "gone referenced from gone -> n2 (head), .* is not present"),
+        ("gone", "n2", "gone referenced from gone -> n2 (head), is not present"),
     ],
 )
 def test_a_broken_history_is_explained(command, notes, down_revision, revision, expected):
@@ -315,7 +314,7 @@ def test_a_broken_history_is_explained(command, notes, down_revision, revision, 
 
     assert done.status == 2
     assert len(done.stderr.splitlines()) == 1
-    assert re.search(expected.replace("(", r"\(").replace(")", r"\)"), done.stderr), done.stderr
+    assert expected in done.stderr
 
 
 def test_a_revision_file_that_fails_is_named(command, notes):
