@@ -14,7 +14,7 @@ from sqlalchemy.exc import NoReferencedTableError
 
 from sqlhelpers.comparison import differences
 from sqlhelpers.dialects import schema_transaction, undoes_ddl
-from sqlhelpers.exceptions import AppError, MigrationFailed, Refused, SqlhelpersError
+from sqlhelpers.exceptions import AppError, DatabaseFailure, MigrationFailed, Refused, SqlhelpersError
 from sqlhelpers.histories import current_revisions, misplaced, read_app, read_status, refuse_doubtful
 from sqlhelpers.report import DatabaseStatus, SyncResult
 from sqlhelpers.revisions import alembic_config
@@ -92,6 +92,7 @@ def create_tables(connection: Connection, history: History) -> None:
 
     Raises:
         AppError: a foreign key points to a table that no app defines.
+        DatabaseFailure: a revision was recorded while the tables were being created.
     """
     try:
         for metadata, tables in history.metadatas.items():
@@ -99,6 +100,10 @@ def create_tables(connection: Connection, history: History) -> None:
     except NoReferencedTableError as error:
         raise AppError(f"app {history.app!r}: {error}") from error
     if history.revisions and history.revisions.heads():
+        if current_revisions(connection, history):  # its tables may have another shape than ours
+            raise DatabaseFailure(
+                f"another run has recorded a revision in {history.version_table} meanwhile; run again"
+            )
         stamp(connection, history, history.revisions.head())
 
 

@@ -26,7 +26,15 @@ from sqlhelpers import (
     locks,
 )
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.exceptions import AppError, LockTimeout, MigrationsNotFound, SettingsError, StateRefused
+from sqlhelpers.exceptions import (
+    AppError,
+    DatabaseFailure,
+    LockTimeout,
+    MigrationsNotFound,
+    SettingsError,
+    StateRefused,
+)
+from sqlhelpers.migrations import create_tables
 
 
 class Base(DeclarativeBase):
@@ -444,3 +452,18 @@ def test_a_block_may_commit_for_itself_and_go_on(sqlite_url, migrations):
             session.add(User(name="two"))
         with manager.session() as session:
             assert session.query(User).count() == 2
+
+
+def test_tables_that_another_run_has_made_meanwhile_are_not_stamped(postgres_url, migrations):
+    """Their shape is that of the other run's code, which may be older."""
+    with (
+        DatabaseManager(postgres_url, migrations, base_model=Base) as manager,
+        manager.engine.connect() as connection,
+    ):
+        history = manager.database.history()
+        manager.upgrade("a")
+
+        with pytest.raises(DatabaseFailure, match="another run has recorded a revision in alembic_version meanwhile"):
+            create_tables(connection, history)
+        connection.rollback()
+        assert manager.get_current_revision() == "a"
