@@ -274,6 +274,8 @@ def _printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator
             click.echo(json.dumps(rows, indent=2))
         else:
             _table([report.bind, report.url, app.app or "-", *words(app)] for report in reports for app in report.apps)
+            if reports and not any(report.apps for report in reports):
+                click.echo("note: no app is registered under sqlhelpers.apps; is the project installed?", err=True)
             for report in reports:
                 if not report.apps:
                     click.echo(f"{report.bind}  {report.url}  no apps", err=True)

@@ -353,3 +353,13 @@ def test_looking_changes_no_file(command, notes):
     assert [each.status for each in done] == [0, 0, 3]
     assert (notes.folder / "notes.db").read_bytes() == b""
     assert not (notes.folder / "other.db").exists()
+
+
+def test_a_project_that_is_not_installed_is_noticed(command, notes):
+    """Nothing is wrong with it, but it is hardly what was meant."""
+    notes.write_pyproject('[tool.sqlhelpers.databases]\ndefault = "sqlite:///x.db"\n')
+
+    done = command("run-sync")
+
+    assert done.status == 0
+    assert "is the project installed?" in done.stderr
