@@ -52,6 +52,7 @@ class Revisions:
         Raises:
             AppError: a revision file cannot be read, or the files contradict each other.
         """
+        caught: list[warnings.WarningMessage] = []
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

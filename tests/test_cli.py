@@ -13,7 +13,7 @@ import time
 import pytest
 from projects import Finished, revision_text
 
-from sqlhelpers import cli
+from sqlhelpers.cli import printing
 
 MODELS = """
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -245,9 +245,9 @@ def test_a_signal_rolls_back(notes, number, status):
 def test_a_bar_is_drawn_on_a_terminal_when_there_is_much_to_do(monkeypatch):
     """On anything but a terminal, and for a few revisions, nothing is drawn and rich is not imported."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with cli._Bar() as few:
+    with printing.Bar() as few:
         few.advance("notes", "n1", 1, 2)
-    with cli._Bar() as many:
+    with printing.Bar() as many:
         many.advance("notes", "n1", 1, 10)
         many.advance("notes", "n2", 2, 10)
         task = many._progress.tasks[0]

@@ -7,25 +7,23 @@ import logging
 import os
 import signal
 import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 
+from sqlhelpers.cli.printing import Bar, done, found, planned, printed, styled, table
 from sqlhelpers.exceptions import SqlhelpersError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from click.shell_completion import ShellComplete
 
-    from sqlhelpers.report import AppReport, DatabaseReport
     from sqlhelpers.runtime import Runtime
-
-_MANY = 5  # revisions: from so many on, a bar on a terminal is worth having
 
 
 class _Terminated(BaseException):
@@ -99,7 +97,7 @@ def run_sync(binds: Sequence[str], *, dry_run: bool, as_json: bool) -> None:
     \b
     Example: sqlhelpers run-sync -d default --dry-run
     """
-    with _runtime() as runtime, _printed(as_json, _planned if dry_run else _done) as show, _Bar() as bar:
+    with _runtime() as runtime, printed(as_json, planned if dry_run else done) as show, Bar() as bar:
         runtime.run_sync(binds, dry_run=dry_run, progress=bar.advance, done=show)
 
 
@@ -113,7 +111,7 @@ def status(binds: Sequence[str], *, check: bool, as_json: bool) -> None:
     \b
     Example: sqlhelpers status --check
     """
-    with _runtime() as runtime, _printed(as_json, _found) as show:
+    with _runtime() as runtime, printed(as_json, found) as show:
         reports = runtime.status(binds, show)
     if check and any(report.status.name != "UP_TO_DATE" for report in reports):
         raise click.exceptions.Exit(1)
@@ -156,7 +154,7 @@ def plugins(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
     else:
-        _table(
+        table(
             [info.kind, info.name, info.distribution, info.value, info.state, info.reason or ", ".join(info.hooks)]
             for info in manager.found
         )
@@ -174,7 +172,7 @@ def config(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows], indent=2))
     else:
-        _table([name, "=", value, f"({origin})"] for name, value, origin in rows)
+        table([name, "=", value, f"({origin})"] for name, value, origin in rows)
 
 
 @cli.command()
@@ -226,7 +224,7 @@ def _on_sigterm(*_: object) -> None:
     raise _Terminated
 
 
-def _explain(error: SqlhelpersError, *, debug: bool) -> None:
+def _explain(error: SqlhelpersError, *, debug: bool) -> NoReturn:
     if debug:
         import traceback
 
@@ -234,9 +232,9 @@ def _explain(error: SqlhelpersError, *, debug: bool) -> None:
     _fail(error.lines, error.exit_status, getattr(error, "hint", ""))
 
 
-def _fail(lines: Sequence[str], exit_status: int, hint: str = "") -> None:
+def _fail(lines: Sequence[str], exit_status: int, hint: str = "") -> NoReturn:
     for line in lines:
-        click.echo(f"{_styled('error:', 'red', sys.stderr)} {' '.join(line.split())}", err=True)
+        click.echo(f"{styled('error:', 'red', sys.stderr)} {' '.join(line.split())}", err=True)
     if hint:
         click.echo(f"note: {hint}", err=True)
     sys.exit(exit_status)
@@ -259,113 +257,3 @@ def _configured() -> list[str]:
         return list(Settings().databases)
     except SqlhelpersError:
         return []
-
-
-@contextmanager
-def _printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[Callable[[DatabaseReport], None]]:  # noqa: FBT001
-    """Collect reports and print them at the end, those that came before an error included."""
-    reports: list[DatabaseReport] = []
-    try:
-        with redirect_stdout(sys.stderr):  # what plugins and revisions print is not data
-            yield reports.append
-    finally:
-        if as_json:
-            rows = [_as_mapping(report, app) for report in reports for app in report.apps]
-            click.echo(json.dumps(rows, indent=2))
-        else:
-            _table([report.bind, report.url, app.app or "-", *words(app)] for report in reports for app in report.apps)
-            if reports and not any(report.apps for report in reports):
-                click.echo("note: no app is registered under sqlhelpers.apps; is the project installed?", err=True)
-            for report in reports:
-                if not report.apps:
-                    click.echo(f"{report.bind}  {report.url}  no apps", err=True)
-                for table in report.left_alone:
-                    click.echo(f"note: {report.bind}: {table} belongs to an app that is not installed", err=True)
-
-
-def _as_mapping(report: DatabaseReport, app: AppReport) -> dict[str, Any]:
-    return {
-        "database": report.bind,
-        "url": report.url,
-        **asdict(app),
-        "status": app.status.name.lower(),
-        "result": app.result.name.lower() if app.result else None,
-    }
-
-
-def _done(app: AppReport) -> list[str]:
-    at = ", ".join(app.heads)
-    if app.result is None or app.result.name == "ALREADY_UP_TO_DATE":
-        return [_styled("up to date", "green") + (f" at {at}" if at else ""), ""]
-    if app.result.name == "CREATED":
-        return [_styled("created", "green") + (f" at {at}" if at else ""), _count(app.tables, "table")]
-    return [_styled("upgraded", "green") + f" {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
-
-
-def _planned(app: AppReport) -> list[str]:
-    at = ", ".join(app.heads)
-    if app.status.name == "NO_INFO":
-        return ["would be created" + (f" at {at}" if at else ""), _count(app.tables, "table")]
-    if app.status.name == "UPGRADE_AVAILABLE":
-        return [f"would be upgraded {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
-    return _done(app)
-
-
-def _found(app: AppReport) -> list[str]:
-    current = f" at {', '.join(app.current)}" if app.current else ""
-    if app.status.name == "UP_TO_DATE":
-        return [_styled("up to date", "green") + current, ""]
-    if app.status.name == "NO_INFO":
-        return [_styled("not there yet", "yellow"), ""]
-    if app.status.name == "UPGRADE_AVAILABLE":
-        return [_styled("behind", "yellow") + current, f"{_count(len(app.pending), 'revision')} to run"]
-    return [_styled(app.status.name.lower(), "red") + current, app.detail]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _styled(text: str, colour: str, stream: Any = None) -> str:
-    wanted = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
-    return click.style(text, fg=colour) if wanted else text
-
-
-def _table(rows: Iterable[list[str]]) -> None:
-    """Print rows in columns that line up, two spaces apart."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(cells[0]))] if cells else []
-    for row in cells:
-        padded = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
-
-
-class _Bar:
-    """A progress bar on stderr, if stderr is a terminal and there is much to do."""
-
-    def __init__(self) -> None:
-        self._wanted = sys.stderr.isatty()  # asked once: the bar puts something else in the place of stderr
-        self._progress: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def advance(self, app: str | None, revision: str, position: int, total: int) -> None:
-        """Show that a revision is about to run."""
-        if total < _MANY or not self._wanted:
-            return
-        if self._progress is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._progress.start()
-        if self._task is None or position == 1:
-            self._task = self._progress.add_task("", total=total)
-        self._progress.update(self._task, completed=position - 1, description=f"{app or ''} {revision}".strip())
-
-    def __exit__(self, *_: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()

@@ -1,0 +1,133 @@
+"""What commands print: reports in columns or as JSON, and a progress bar."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sqlhelpers.report import AppReport, DatabaseReport
+
+_MANY = 5  # revisions: from so many on, a bar on a terminal is worth having
+
+
+@contextmanager
+def printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[Callable[[DatabaseReport], None]]:  # noqa: FBT001
+    """Collect reports and print them at the end, those that came before an error included."""
+    reports: list[DatabaseReport] = []
+    try:
+        with redirect_stdout(sys.stderr):  # what plugins and revisions print is not data
+            yield reports.append
+    finally:
+        if as_json:
+            rows = [_as_mapping(report, app) for report in reports for app in report.apps]
+            click.echo(json.dumps(rows, indent=2))
+        else:
+            table([report.bind, report.url, app.app or "-", *words(app)] for report in reports for app in report.apps)
+            if reports and not any(report.apps for report in reports):
+                click.echo("note: no app is registered under sqlhelpers.apps; is the project installed?", err=True)
+            for report in reports:
+                if not report.apps:
+                    click.echo(f"{report.bind}  {report.url}  no apps", err=True)
+                for name in report.left_alone:
+                    click.echo(f"note: {report.bind}: {name} belongs to an app that is not installed", err=True)
+
+
+def _as_mapping(report: DatabaseReport, app: AppReport) -> dict[str, Any]:
+    return {
+        "database": report.bind,
+        "url": report.url,
+        **asdict(app),
+        "status": app.status.name.lower(),
+        "result": app.result.name.lower() if app.result else None,
+    }
+
+
+def done(app: AppReport) -> list[str]:
+    """Return the last columns of a line that says what was done."""
+    at = ", ".join(app.heads)
+    if app.result is None or app.result.name == "ALREADY_UP_TO_DATE":
+        return [styled("up to date", "green") + (f" at {at}" if at else ""), ""]
+    if app.result.name == "CREATED":
+        return [styled("created", "green") + (f" at {at}" if at else ""), _count(app.tables, "table")]
+    return [styled("upgraded", "green") + f" {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
+
+
+def planned(app: AppReport) -> list[str]:
+    """Return the last columns of a line that says what would be done."""
+    at = ", ".join(app.heads)
+    if app.status.name == "NO_INFO":
+        return ["would be created" + (f" at {at}" if at else ""), _count(app.tables, "table")]
+    if app.status.name == "UPGRADE_AVAILABLE":
+        return [f"would be upgraded {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
+    return done(app)
+
+
+def found(app: AppReport) -> list[str]:
+    """Return the last columns of a line that says what was found."""
+    current = f" at {', '.join(app.current)}" if app.current else ""
+    if app.status.name == "UP_TO_DATE":
+        return [styled("up to date", "green") + current, ""]
+    if app.status.name == "NO_INFO":
+        return [styled("not there yet", "yellow"), ""]
+    if app.status.name == "UPGRADE_AVAILABLE":
+        return [styled("behind", "yellow") + current, f"{_count(len(app.pending), 'revision')} to run"]
+    return [styled(app.status.name.lower(), "red") + current, app.detail]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def styled(text: str, colour: str, stream: Any = None) -> str:
+    """Return the text in a colour, if it goes to a terminal and NO_COLOR is not set."""
+    wanted = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+    return click.style(text, fg=colour) if wanted else text
+
+
+def table(rows: Iterable[list[str]]) -> None:
+    """Print rows in columns that line up, two spaces apart."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(cells[0]))] if cells else []
+    for row in cells:
+        padded = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+class Bar:
+    """A progress bar on stderr, if stderr is a terminal and there is much to do."""
+
+    def __init__(self) -> None:
+        self._wanted = sys.stderr.isatty()  # asked once: the bar puts something else in the place of stderr
+        self._progress: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def advance(self, app: str | None, revision: str, position: int, total: int) -> None:
+        """Show that a revision is about to run."""
+        if total < _MANY or not self._wanted:
+            return
+        if self._progress is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.start()
+        if self._task is None or position == 1:
+            self._task = self._progress.add_task("", total=total)
+        self._progress.update(self._task, completed=position - 1, description=f"{app or ''} {revision}".strip())
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
