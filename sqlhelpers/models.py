@@ -17,7 +17,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapper, registry
 from sqlalchemy.orm.exc import UnmappedClassError
 
-from sqlhelpers.exceptions import AppError
+from sqlhelpers.exceptions import AppError, SqlhelpersError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -98,28 +98,29 @@ class ModelModules:
                 [app],
             ) from error
 
-    def tables(self, binds: Mapping[str, str]) -> dict[str, tuple[Table, ...]]:
+    def tables(self, binds: Mapping[str, str], errors: list[SqlhelpersError]) -> dict[str, tuple[Table, ...]]:
         """Return the tables of each app, sorted by name.
 
         Args:
             binds: the database that each app is in.
+            errors: takes an ``AppError`` for every table that two apps define, or that could be anybody's.
 
         A mapped table belongs to the app below whose package its class is defined; a Core ``Table``
         to the app whose module creates it, not to one that merely imports it.
-
-        Raises:
-            AppError: two apps define one table, or it cannot be told which app a table belongs to.
         """
-        owners = {table: _owner(table, claims) for table, claims in self._claims().items()}
+        claims = self._claims()
+        owners = {table: found[0] for table, found in claims.items()}
+        for table, found in claims.items():
+            errors += (_defined_twice(table.fullname, found[0], each) for each in found if each.app != found[0].app)
         first: dict[tuple[str, str], _Claim] = {}
         for table, claim in owners.items():
             other = first.setdefault((binds[claim.app], table.fullname), claim)
             if other != claim:
-                raise _defined_twice(table.fullname, other, claim)
+                errors.append(_defined_twice(table.fullname, other, claim))
         owned: dict[str, set[Table]] = {app: set() for app in self._modules}
         for table, claim in owners.items():
             owned[claim.app].add(table)
-        for table, app in self._unnamed(owners):
+        for table, app in self._unnamed(owners, errors):
             owned[app].add(table)
         return {app: tuple(sorted(tables, key=lambda table: table.fullname)) for app, tables in owned.items()}
 
@@ -142,7 +143,7 @@ class ModelModules:
         ]
         return max(found)[1] if found else None
 
-    def _unnamed(self, owners: dict[Table, _Claim]) -> Iterator[tuple[Table, str]]:
+    def _unnamed(self, owners: dict[Table, _Claim], errors: list[SqlhelpersError]) -> Iterator[tuple[Table, str]]:
         """Yield tables that no module names (an inline ``secondary``), with the one app that uses their metadata."""
         users: dict[MetaData, set[str]] = defaultdict(set)
         for table, claim in owners.items():
@@ -152,13 +153,12 @@ class ModelModules:
             if named & set(metadata.tables.values()) - set(owners):
                 continue  # the metadata is shared with what is no app, so these may belong there
             for table in set(metadata.tables.values()) - named:
-                if len(apps) > 1:
-                    raise AppError(
-                        f"table {table.fullname!r} could belong to any of the apps {', '.join(sorted(apps))}: "
-                        "give it a name in the module that defines it",
-                        apps,
-                    )
-                yield table, next(iter(apps))
+                if len(apps) == 1:
+                    yield table, next(iter(apps))
+                    continue
+                candidates = ", ".join(sorted(apps))
+                problem = f"table {table.fullname!r} could belong to any of the apps {candidates}"
+                errors.append(AppError(f"{problem}: give it a name in the module that defines it", apps))
 
 
 def _definitions(modules: Iterable[ModuleType]) -> Iterator[tuple[Table, str]]:
@@ -195,13 +195,6 @@ def _mappers_beside(cls: type[Any]) -> Iterable[Mapper[Any]]:
         return found.mappers
     except UnmappedClassError:  # a class whose definition failed half-way, in an import that was reported
         return [manager.mapper for manager in found._managers if manager.is_mapped]  # noqa: SLF001  # no public way
-
-
-def _owner(table: Table, claims: list[_Claim]) -> _Claim:
-    for claim in claims:
-        if claim.app != claims[0].app:
-            raise _defined_twice(table.fullname, claims[0], claim)
-    return claims[0]
 
 
 def _merely_imports(module: str, table: Table) -> bool:

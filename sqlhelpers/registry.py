@@ -68,7 +68,7 @@ class AppRegistry:
         Raises:
             DiscoveryError: plugins or apps cannot be used, with one error for each.
         """
-        return {name: self._apps_and_tables[0][name] for name in self._order}
+        return self._apps_and_tables[0]
 
     @property
     def tables(self) -> dict[str, tuple[Table, ...]]:
@@ -88,14 +88,15 @@ class AppRegistry:
             except AppError as error:
                 errors.append(error)
         errors += self._unknown_names(apps)
-        tables: dict[str, tuple[Table, ...]] = {}
+        tables = modules.tables({name: app.bind for name, app in apps.items()}, errors)
+        order: tuple[str, ...] = ()
         try:
-            tables = modules.tables({name: app.bind for name, app in apps.items()})
+            order = _in_order(apps, tables)
         except AppError as error:
             errors.append(error)
         if errors:
             raise DiscoveryError(errors, plugins.unaffected(errors))
-        return apps, tables
+        return {name: apps[name] for name in order}, tables
 
     def _configured(self, registered: Mapping[str, App]) -> dict[str, App]:
         """Return the registered apps as the settings correct them, and those that only the settings declare."""
@@ -129,27 +130,6 @@ class AppRegistry:
                 problem = f"app {name!r} belongs to database {app.bind!r}, which is not configured (there is {known})"
                 yield AppError(problem, [name])
 
-    @cached_property
-    def _order(self) -> tuple[str, ...]:
-        apps, tables = self._apps_and_tables
-        owners = {table.fullname: name for name, owned in tables.items() for table in owned}
-        sorter: TopologicalSorter[str] = TopologicalSorter()
-        for name, app in apps.items():
-            targets = (_target(key) for table in tables[name] for key in table.foreign_keys)
-            sorter.add(name, *sorted({owners.get(target, name) for target in targets} - {name} | {*app.requires}))
-        try:
-            sorter.prepare()
-        except CycleError as error:
-            way = error.args[1]
-            problem = f"the apps depend on each other in a circle: {' -> '.join(way)} (by foreign keys or `requires`)"
-            circle = AppError(problem, way)
-            raise DiscoveryError([circle], self._discovered[0].unaffected([circle])) from error
-        order: list[str] = []
-        while ready := sorted(sorter.get_ready()):
-            order += ready
-            sorter.done(*ready)
-        return tuple(order)
-
     def histories(self, bind: str) -> tuple[History, ...]:
         """Return the histories of a database, in the order in which they are synced."""
         histories = [self._history(app) for app in self.apps.values() if app.bind == bind]
@@ -180,6 +160,31 @@ class AppRegistry:
             version_table_schema=app.version_table_schema,
             bootstrap=app.bootstrap,
         )
+
+
+def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> tuple[str, ...]:
+    """Return the names of the apps, each after those that its foreign keys and ``requires`` point to.
+
+    Raises:
+        AppError: there is no such order.
+    """
+    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for name, app in apps.items():
+        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
+        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
+        sorter.add(name, *sorted(before - {name}))
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        way = error.args[1]
+        problem = f"the apps depend on each other in a circle: {' -> '.join(way)} (by foreign keys or `requires`)"
+        raise AppError(problem, way) from error
+    order: list[str] = []
+    while ready := sorted(sorter.get_ready()):
+        order += ready
+        sorter.done(*ready)
+    return tuple(order)
 
 
 def _target(key: ForeignKey) -> str:

@@ -408,3 +408,41 @@ def test_tables_of_a_library_that_is_no_app_here_are_not_taken(sqlite_url, proje
 
     with runtime(sqlite_url, apps={"user": {"package": "user"}}) as made:
         assert [table.name for table in made.tables["user"]] == ["mine"]
+
+
+def test_everything_that_is_wrong_is_told_at_once(sqlite_url, project, apps):
+    """Who mends one thing does not have to run again to hear of the next."""
+    write(project, "doubled", "z")
+    models = (project.folder / "doubled/models.py").read_text()
+    project.write("doubled/models.py", models.replace("from base", "from other"))
+    project.write("other.py", BASE)
+    project.write_app("forgetful", "")
+    project.write_app("failing", "1 / 0", {"f1.py": revision_text("f1")})
+    apps |= {name: {"package": name} for name in ("doubled", "forgetful", "failing", "absent")}
+    apps["zulu"]["requires"] = ["alpha"]
+    apps["mike"]["requires"] = ["nobody"]
+
+    with pytest.raises(DiscoveryError) as caught:
+        sync("sync", sqlite_url, apps=apps)
+
+    told = {
+        "z' is defined twice": 1, "'forgetful' has no migrations folder": 1, "ZeroDivisionError": 1,
+        "'absent' is not installed": 1, "in a circle": 1, "requires 'nobody'": 1,
+    }  # fmt: skip
+    assert {words: sum(words in line for line in caught.value.lines) for words in told} == told
+
+
+def test_a_table_that_is_given_no_name_belongs_to_its_metadata(sqlite_url, project, apps):
+    """Where several apps share the metadata it could be anybody's, which is an error."""
+    text = (project.folder / "mike/models.py").read_text()
+    inline = (
+        "from sqlalchemy import Column, Integer, Table\nhidden = [Table('h', Base.metadata, Column('id', Integer))]\n"
+    )
+    project.write("mike/models.py", text + inline)
+
+    with runtime(sqlite_url, apps={"mike": apps["mike"]}) as made:
+        alone = [table.name for table in made.tables["mike"]]
+    with pytest.raises(DiscoveryError, match="table 'h' could belong to any of the apps alpha, mike, zulu"):
+        sync("sync", sqlite_url, apps=apps)
+
+    assert alone == ["h", "m"]
