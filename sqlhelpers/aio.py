@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import StaticPool
 
 from sqlhelpers.database import single_revision
 from sqlhelpers.dialects import empty_database, is_absent
@@ -39,6 +41,20 @@ class Base(AsyncAttrs, DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
+class _Bound(NamedTuple):
+    """An engine and its session factory, which serve one event loop."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class AsyncDatabaseManager(BaseManager):
     """The engine, the sessions and the migrations of one database, asynchronously.
 
@@ -48,15 +64,37 @@ class AsyncDatabaseManager(BaseManager):
 
     _default_base = Base
 
-    @cached_property
+    @property
     def engine(self) -> AsyncEngine:
-        """The SQLAlchemy engine."""
-        return make_async_engine(self.database.bind, self.database.settings, self.database.hooks)
+        """The SQLAlchemy engine of the running event loop: connections belong to the loop in which they were made."""
+        return self._in_this_loop().engine
 
-    @cached_property
+    @property
     def Session(self) -> async_sessionmaker[AsyncSession]:  # noqa: N802  # the ancestor's and SQLAlchemy's name
         """The session factory; attributes stay loaded after a commit, where loading them would need an await."""
-        return async_sessionmaker(self.engine, expire_on_commit=False)
+        return self._in_this_loop().sessions
+
+    @cached_property
+    def _by_loop(self) -> dict[asyncio.AbstractEventLoop | None, _Bound]:
+        """The engines by event loop; under None the one that no loop uses yet."""
+        return {}
+
+    def _in_this_loop(self) -> _Bound:
+        loop, known = _running_loop(), self._by_loop
+        if loop in known:
+            return known[loop]
+        for other, bound in [*known.items()]:
+            if loop is None or isinstance(bound.engine.pool, StaticPool):  # one connection is the database
+                return bound
+            if other is not None and other.is_closed():
+                del known[other]
+                bound.engine.sync_engine.dispose(close=False)  # closing would need the loop that is gone
+        known[loop] = known.pop(None) if None in known else self._new_engine()
+        return known[loop]
+
+    def _new_engine(self) -> _Bound:
+        engine = make_async_engine(self.database.bind, self.database.settings, self.database.hooks)
+        return _Bound(engine, async_sessionmaker(engine, expire_on_commit=False))
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -159,9 +197,12 @@ class AsyncDatabaseManager(BaseManager):
         await self._change_existing(self.database.drop)
 
     async def dispose(self) -> None:
-        """Close the pooled connections. The manager can be used again; it then connects anew."""
-        if "engine" in vars(self):
-            await self.engine.dispose()
+        """Close the pooled connections of this event loop. The manager can be used again; it then connects anew."""
+        if self._by_loop:
+            bound = self._in_this_loop()
+            await bound.engine.dispose()
+            self._by_loop.pop(_running_loop(), None)
+            self._by_loop.setdefault(None, bound)  # its pool is empty: the next loop may have it
 
     async def __aenter__(self) -> Self:
         return self

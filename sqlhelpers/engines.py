@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+from weakref import WeakSet
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError
@@ -177,7 +179,22 @@ def _explained(bind: str, url: URL) -> Iterator[None]:
         ) from error
 
 
+def _forget_inherited_connections() -> None:
+    """In a forked child: leave the parent's connections alone, and do not close them either."""
+    for engine in tuple(_ENGINES):
+        engine.dispose(close=False)
+
+
+#: The engines whose connections a forked child must not use. A child knows nothing else to go by.
+_ENGINES: WeakSet[Engine] = WeakSet()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_inherited_connections)
+
+
 def _announce(bind: str, settings: DatabaseSettings, engine: Engine, hooks: Hooks) -> None:
+    if not isinstance(engine.pool, StaticPool):  # a database in memory goes along with its one connection
+        _ENGINES.add(engine)
     hooks.engine_created(bind, engine)
     if engine.dialect.name == "sqlite" and settings.sqlite_pragmas:
         event.listen(engine, "connect", lambda connection, _: dialects.set_pragmas(connection, settings.sqlite_pragmas))

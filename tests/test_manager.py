@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -467,3 +469,119 @@ def test_tables_that_another_run_has_made_meanwhile_are_not_stamped(postgres_url
             create_tables(connection, history)
         connection.rollback()
         assert manager.get_current_revision() == "a"
+
+
+async def wrote_and_read(manager):
+    """Use a manager twice in one loop, through its pool."""
+    for _ in range(2):
+        async with manager.session() as session:
+            await session.execute(text("SELECT 1"))
+    return await manager.get_status()
+
+
+def test_an_async_manager_serves_one_loop_after_the_other(url, migrations):
+    """Connections of a loop that is gone are not used again."""
+    manager = AsyncDatabaseManager(url, migrations, base_model=Base)
+
+    async def once():
+        try:
+            await manager.sync()
+            return await wrote_and_read(manager)
+        finally:
+            await manager.dispose()
+
+    assert [asyncio.run(once()) for _ in range(3)] == [DatabaseStatus.UP_TO_DATE] * 3
+
+
+def test_a_loop_that_was_closed_without_disposing_does_no_harm(postgres_url, migrations):
+    """What it left open is not used again; the next loop works all the same."""
+    code = f"""
+import asyncio
+from sqlalchemy import text
+from sqlhelpers.aio import AsyncDatabaseManager
+
+manager = AsyncDatabaseManager({postgres_url!r}, {str(migrations)!r})
+
+
+async def once():
+    for _ in range(2):
+        async with manager.session() as session:
+            print(await session.scalar(text("SELECT 1")))
+
+
+for _ in range(3):
+    asyncio.run(once())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stderr == ""
+    assert done.stdout.split() == ["1"] * 6
+
+
+async def test_two_loops_at_once_have_engines_of_their_own(postgres_url, migrations):
+    """As a test has that prepares data in its own loop, and calls an application that runs in another."""
+    manager = AsyncDatabaseManager(postgres_url, migrations, base_model=Base)
+
+    async def elsewhere():
+        seen = await wrote_and_read(manager)
+        engine = manager.engine
+        await manager.dispose()
+        return seen, engine
+
+    async with manager:
+        mine = manager.engine
+        here = await wrote_and_read(manager)
+        there, other = await asyncio.to_thread(asyncio.run, elsewhere())
+        again = await wrote_and_read(manager)
+
+        assert [here, there, again] == [DatabaseStatus.NO_INFO] * 3
+        assert manager.engine is mine
+        assert other is not mine
+
+
+async def test_an_engine_may_be_had_before_its_loop(sqlite_url, migrations):
+    """To attach listeners where no loop runs; the first loop takes it."""
+    manager = AsyncDatabaseManager(sqlite_url, migrations, base_model=Base)
+
+    early = await asyncio.to_thread(lambda: manager.engine)
+    await wrote_and_read(manager)
+    during = manager.engine
+    await manager.dispose()
+
+    assert during is early
+    assert manager.engine is early
+
+
+def test_an_engine_that_was_used_before_a_fork(postgres_url, migrations):
+    """Children connect for themselves, and the parent's connection is still good."""
+    code = f"""
+import os
+from sqlalchemy import text
+from sqlhelpers import DatabaseManager
+
+manager = DatabaseManager({postgres_url!r}, {str(migrations)!r})
+
+
+def backend():
+    with manager.session() as session:
+        return session.scalar(text("SELECT pg_backend_pid()"))
+
+
+mine = backend()
+reader, writer = os.pipe()
+for _ in range(4):
+    child = os.fork()
+    if not child:
+        os.write(writer, b"%d %d\\n" % (backend(), backend()))
+        os._exit(0)
+    os.waitpid(child, 0)
+os.close(writer)
+print(mine, backend(), *os.read(reader, 9999).split(), sep=" ")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stderr == ""
+    first, second, *children = done.stdout.replace("b'", "").replace("'", "").split()
+    assert first == second
+    assert len(children) == 8
+    assert len({first, *children}) == 5
