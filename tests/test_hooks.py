@@ -31,9 +31,10 @@ def test_every_hook_is_described():
 
     assert specs
     for name, function in specs.items():
-        assert function.__doc__, name
+        told = inspect.getdoc(function)
+        assert told, name
         for argument in inspect.signature(function).parameters:
-            assert f"        {argument}: " in function.__doc__, (name, argument)
+            assert f"    {argument}: " in told, (name, argument)
 
 
 def test_a_misspelt_hook(hooks):
