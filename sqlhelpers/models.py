@@ -9,6 +9,7 @@ import pkgutil
 import re
 import sys
 from collections import defaultdict
+from importlib.util import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy
@@ -128,9 +129,10 @@ class ModelModules:
         """Return, for every table that an app's modules can name, the apps that may have defined it."""
         claims: dict[Table, list[_Claim]] = defaultdict(list)
         for table, module in self._named():
-            app = self._app_of(module)
-            if app is not None and not _merely_imports(module, table):
-                claims[table].append(_Claim(app, module))
+            origin = _origin(module, table)
+            app = self._app_of(origin)
+            if app is not None:
+                claims[table].append(_Claim(app, origin))
         return dict(claims)
 
     def _named(self) -> Iterator[tuple[Table, str]]:
@@ -197,21 +199,29 @@ def _mappers_beside(cls: type[Any]) -> Iterable[Mapper[Any]]:
         return [manager.mapper for manager in found._managers if manager.is_mapped]  # noqa: SLF001  # no public way
 
 
-def _merely_imports(module: str, table: Table) -> bool:
-    """Tell whether the module has a Core table by an import alone."""
-    bound = {name for name, value in vars(sys.modules.get(module)).items() if value is table}
-    if not bound:
-        return False  # a mapped class stands for it
+def _origin(module: str, table: Table) -> str:
+    """Return the module that a table comes from: ``module``, or the one that it imports the ``Table`` from."""
+    names = {name for name, value in _names(module).items() if value is table}
+    if not names:
+        return module  # a mapped class stands for it
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (OSError, TypeError):
-        return False
+        return module
     nodes = list(ast.walk(tree))
-    names = {alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
-    if bound & names:
-        return True
     assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return "*" in names and not bound & assigned
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and not names & assigned:
+            package = str(_names(module).get("__package__") or "")
+            source = resolve_name("." * node.level + (node.module or ""), package)
+            imported = {alias.asname or alias.name for alias in node.names}
+            if names & imported or ("*" in imported and names & _names(source).keys()):
+                return source
+    return module
+
+
+def _names(module: str) -> dict[str, Any]:
+    return vars(sys.modules[module]) if module in sys.modules else {}
 
 
 def _defined_twice(table: str, one: _Claim, other: _Claim) -> AppError:

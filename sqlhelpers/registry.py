@@ -61,7 +61,7 @@ class AppRegistry:
             return plugins, error.errors
         return plugins, ()
 
-    @cached_property
+    @property
     def apps(self) -> dict[str, App]:
         """The apps by name, in the order in which they are synced.
 

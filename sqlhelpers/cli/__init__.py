@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with the exit status."""
     signal.signal(signal.SIGTERM, _on_sigterm)
     logging.getLogger("asyncmy").addHandler(logging.NullHandler())  # it would print every note of the server
-    sys.path.append(str(Path.cwd()))  # or in the working directory
+    sys.path.append(str(Path.cwd()))  # an app that is not installed may lie in the working directory
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given  # wherever it stands
     try:
@@ -246,7 +246,7 @@ def _runtime() -> Runtime:
 
     project = project_file(Path.cwd())
     if project is not None:
-        sys.path.append(str(project.parent))  # an app that is not installed lies beside the settings
+        sys.path.append(str(project.parent))  # or beside the settings
     return Runtime()
 
 

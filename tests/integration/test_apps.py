@@ -446,3 +446,25 @@ def test_a_table_that_is_given_no_name_belongs_to_its_metadata(sqlite_url, proje
         sync("sync", sqlite_url, apps=apps)
 
     assert alone == ["h", "m"]
+
+
+@pytest.mark.parametrize(
+    "imports", ["from mapped.tables import users", "from .tables import users", "from .tables import *"]
+)
+def test_a_table_from_elsewhere_in_the_package_is_the_apps(sqlite_url, project, imports):
+    """Classes may be mapped onto tables that another module of the app creates, outside its models."""
+    project.write_app(
+        "mapped",
+        f"from sqlalchemy.orm import registry\n{imports}\n\n\nclass User:\n    pass\n\n\n"
+        "registry().map_imperatively(User, users)\n",
+        {"m1.py": revision_text("m1")},
+    )
+    project.write(
+        "mapped/tables.py",
+        "from sqlalchemy import Column, Integer, MetaData, Table\n"
+        "users = Table('users', MetaData(), Column('id', Integer, primary_key=True))\n",
+    )
+
+    sync("sync", sqlite_url, apps={"mapped": {"package": "mapped"}})
+
+    assert tables(sqlite_url) == {"users", "alembic_version_mapped"}
