@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 import warnings
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.util.concurrency import await_only
 
 from sqlhelpers import timeouts, urls
-from sqlhelpers.exceptions import DatabaseFailure, LockTimeout, SettingsError
+from sqlhelpers.exceptions import DatabaseFailure, LockTimeout, PoolerNotSet, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from sqlalchemy.engine import URL, Connection, Dialect, Engine
+    from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -79,6 +81,38 @@ def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, paramet
         if "cert" in certificates:
             context.load_cert_chain(certificates["cert"], certificates.get("key"))
         parameters["ssl"] = context
+
+
+def suspect_pooler(bind: str, context: ExceptionContext) -> PoolerNotSet | None:
+    """Say what to set if an error of PostgreSQL is about a prepared statement, which drivers name for themselves."""
+    error = context.original_exception
+    if (getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)) not in _LOST_STATEMENT:
+        return None
+    reason = " ".join(str(error).split())
+    advice = (
+        f'if a pooler such as PgBouncer lends connections by transaction, set databases.{bind}.pooler = "transaction"'
+    )
+    return PoolerNotSet(f"database {bind!r}: {reason}; {advice}")
+
+
+_LOST_STATEMENT = ("26000", "42P05")  # there is none of this name; there is one already
+
+
+_WITHOUT_ROWS = re.compile(
+    r"\s*(alter|cluster|comment|create|drop|grant|refresh|reindex|revoke|vacuum)\b", re.IGNORECASE
+)
+
+
+def execute_at_once(_: object, statement: str, parameters: Any, context: Any) -> bool:
+    """Execute DDL outside a transaction in one message of asyncpg: between two a pooler can change servers."""
+    connection = context.root_connection.connection.dbapi_connection
+    if parameters or not connection.autocommit or not _WITHOUT_ROWS.match(statement):
+        return False
+    try:
+        await_only(connection.driver_connection.execute(statement))
+    except Exception as error:  # noqa: BLE001  # the adapter makes one of the DBAPI's of it, and raises that
+        connection._handle_exception(error)
+    return True
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from weakref import WeakSet
@@ -218,6 +219,10 @@ def _announce(bind: str, settings: DatabaseSettings, engine: Engine, hooks: Hook
     if not isinstance(engine.pool, StaticPool):  # a database in memory goes along with its one connection
         _ENGINES.add(engine)
     timeouts.bound(engine, settings)
+    if engine.dialect.name == "postgresql" and settings.pooler is None:
+        event.listen(engine, "handle_error", partial(dialects.suspect_pooler, bind))
+    elif engine.driver == "asyncpg":
+        event.listen(engine, "do_execute", dialects.execute_at_once)
     hooks.engine_created(bind, engine)
     if engine.dialect.name == "sqlite" and settings.sqlite_pragmas:
         event.listen(engine, "connect", lambda connection, _: dialects.set_pragmas(connection, settings.sqlite_pragmas))

@@ -16,6 +16,7 @@ SqlhelpersError
 │   └── DiscoveryError          several of these, each kept
 ├── DatabaseFailure             exit status 1: the database cannot be reached, or failed
 │   ├── MigrationFailed         ... or a revision raised
+│   ├── PoolerNotSet            ... or a pooler is in front of it that the settings do not know of
 │   └── SeveralFailures         ... in more than one database of a run
 ├── Refused                     exit status 3: a person must decide
 │   ├── MultipleHeads           ... an app's history has several heads
@@ -155,6 +156,10 @@ class MigrationFailed(DatabaseFailure):
         self.path = path
         owner = f" of app {app!r}" if app else ""
         super().__init__(f"revision {revision}{owner} failed ({path}): {reason}")
+
+
+class PoolerNotSet(DatabaseFailure):
+    """A prepared statement was lost, as a pooler that lends connections for a transaction at a time does it."""
 
 
 class SeveralFailures(_Gathered, DatabaseFailure):
