@@ -64,7 +64,7 @@ def shop(project: Project, children: Children, no_secret_shown: Shown) -> Iterat
     made.write()
     yield made
     for runtime in made.runtimes:
-        if runtime._given_settings or "settings" in vars(runtime):
+        if "settings" in vars(runtime):
             no_secret_shown.add_object(runtime.settings)
         no_secret_shown.add_object(runtime)
         for manager in (*runtime._managers.values(), *runtime._async_managers.values()):
@@ -90,6 +90,17 @@ def place(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database: of each dialect in turn, and behind PgBouncer."""
     name = {"postgresql": "postgres_url"}.get(request.param, f"{request.param}_url")
     return str(request.getfixturevalue(name))
+
+
+@pytest.fixture(params=["sqlite", "postgres", "pgbouncer", "mariadb"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The URLs of two empty databases on one server: of each dialect in turn, and behind PgBouncer."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db"
+        return
+    server = request.getfixturevalue(f"{request.param}_server")
+    with server.fresh_database() as one, server.fresh_database() as two:
+        yield one, two
 
 
 @pytest.fixture

@@ -11,13 +11,15 @@ from databases import rows
 from processes import until
 from projects import revision_text
 
-from sqlhelpers import Runtime
+from sqlhelpers import Runtime, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from processes import Child, Children
     from projects import Project
+
+    from sqlhelpers.plugin_manager import PluginManager
 
 #: How often the tests about concurrent runs repeat themselves: SQLHELPERS_ROUNDS=20 make test ARGS=tests/faults
 ROUNDS = int(os.environ.get("SQLHELPERS_ROUNDS", "1"))
@@ -74,13 +76,22 @@ BOOK = """op.create_table(
 TITLE = """op.add_column("book", sa.Column("title", sa.String(50)))
 op.create_index(op.f("ix_book_title"), "book", ["title"])"""
 
-#: Adds a column, so that something is half done, then tells that it is here, and waits to be told to go on.
-WAITING = """import os, pathlib, time
-op.add_column("author", sa.Column("{revision}", sa.Integer))
+#: Tells that it is here, and waits to be told to go on.
+WAIT = """import os, pathlib, time
 pathlib.Path("at-{revision}").write_text(str(os.getpid()))
 deadline = time.monotonic() + 60
 while not pathlib.Path("go-{revision}").exists() and time.monotonic() < deadline:
     time.sleep(0.01)"""
+
+#: Adds a column, so that something is half done, and waits.
+WAITING = f"""op.add_column("author", sa.Column("{{revision}}", sa.Integer))
+{WAIT}"""
+
+#: Adds a column, tells that it is here, and keeps the server busy for half a minute.
+BUSY = """import os, pathlib
+op.add_column("author", sa.Column("{revision}", sa.Integer))
+pathlib.Path("at-{revision}").write_text(str(os.getpid()))
+op.execute("SELECT " + ("pg_sleep(30)" if op.get_bind().dialect.name == "postgresql" else "SLEEP(30)"))"""
 
 #: Fails after it has changed the schema.
 HALF_WAY = """op.add_column("author", sa.Column("{revision}", sa.Integer))
@@ -94,6 +105,73 @@ REBUILD = """with op.batch_alter_table("author", recreate="always") as batch:
 #: Waits for every transaction that could still see the table without the index.
 CONCURRENT_INDEX = """with op.get_context().autocommit_block():
     op.create_index("ix_author_name", "author", ["name"], postgresql_concurrently=True)"""
+
+
+#: Syncs with a manager of the kind that is the first argument, and prints what was done.
+SYNC = """
+import asyncio, sys
+from sqlhelpers import Runtime, Settings
+
+
+async def with_await():
+    async with Runtime() as runtime:
+        return await runtime.async_manager().sync()
+
+
+def without():
+    with Runtime() as runtime:
+        return runtime.manager().sync()
+
+
+print((asyncio.run(with_await()) if sys.argv[1] == "async" else without()).name)
+"""
+
+#: Runs ``sqlhelpers`` where no sync driver is installed: the async manager does the work.
+ASYNC_ONLY = """
+import sys
+from importlib import util
+
+find_spec = util.find_spec
+util.find_spec = lambda name, *rest: None if name in ("psycopg", "pymysql", "sqlite3") else find_spec(name, *rest)
+from sqlhelpers.cli import main
+
+main(sys.argv[1:])
+"""
+
+
+def _indented(body: str, depth: int) -> str:
+    return "\n".join(" " * depth + line for line in body.splitlines())
+
+
+#: More of the model module: it waits when the table ``author`` has been created.
+WAIT_IN_CREATE = f"""
+from sqlalchemy import event
+
+
+@event.listens_for(Author.__table__, "after_create")
+def wait(*_, **__):
+{_indented(WAIT.replace("{revision}", "create"), 4)}
+"""
+
+#: Syncs with a plugin that adds a row after the sync, and waits.
+WAIT_AFTER_SYNC = f"""
+import sys
+from sqlhelpers import Runtime, hookimpl
+from sqlhelpers.plugin_manager import PluginManager
+
+
+class Seeds:
+    @hookimpl
+    def sqlhelpers_after_sync(self, bind, connection, result):
+        connection.exec_driver_sql("INSERT INTO ran (revision) VALUES ('seed')")
+{_indented(WAIT.replace("{revision}", "seed"), 8)}
+
+
+plugins = PluginManager()
+plugins.register(Seeds(), "seeds")
+with Runtime(plugin_manager=plugins) as runtime:
+    runtime.run_sync()
+"""
 
 
 @dataclass
@@ -151,15 +229,21 @@ class Shop:
         lines = "".join(f"{name} = {_toml(value)}\n" for name, value in settings.items())
         self.project.write_pyproject(f"[tool.sqlhelpers]\n{lines}")
 
-    def runtime(self) -> Runtime:
-        """Return a new runtime with the settings of the project; who asks for it closes it."""
-        runtime = Runtime()
+    def runtime(self, url: str | None = None, plugins: PluginManager | None = None) -> Runtime:
+        """Return a new runtime with the settings of the project; who asks for it closes it.
+
+        Args:
+            url: another default database.
+            plugins: the only plugins.
+        """
+        settings = Settings(databases={"default": {"sqlalchemy": {"url": url}}}) if url else None
+        runtime = Runtime(settings, plugin_manager=plugins)
         self.runtimes.append(runtime)
         return runtime
 
-    def upgrade(self, target: str) -> None:
-        """Bring the default database to a revision, in this process."""
-        with self.runtime() as runtime:
+    def upgrade(self, target: str, url: str | None = None) -> None:
+        """Bring the default database, or the one of ``url``, to a revision, in this process."""
+        with self.runtime(url) as runtime:
             runtime.manager().upgrade(target)
 
     def start(self, *arguments: str) -> Child:
