@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -11,24 +11,24 @@ from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.util import greenlet_spawn
 
+from sqlhelpers.basemanager import BaseManager
 from sqlhelpers.database import single_revision
-from sqlhelpers.dialects import empty_database, is_absent
+from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_async_engine
-from sqlhelpers.locks import one_run_at_a_time_async
-from sqlhelpers.manager import BaseManager
 from sqlhelpers.models import NAMING_CONVENTION
 from sqlhelpers.report import DatabaseStatus, SyncResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from types import TracebackType
     from typing import Self
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from sqlhelpers.migrations import Progress
-    from sqlhelpers.report import DatabaseReport
+    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
+    from sqlhelpers.runs import Progress
 
 __all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
 
@@ -46,6 +46,19 @@ class _Bound(NamedTuple):
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
+
+
+async def _to_the_end(work: Coroutine[Any, Any, R]) -> R:
+    """Await ``work`` in a task of its own, and let that roll back when this one is cancelled, however often it is."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # anyio cancels again and again
+                await asyncio.wait([task])
+        raise
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -94,7 +107,7 @@ class AsyncDatabaseManager(BaseManager):
 
     def _new_engine(self) -> _Bound:
         engine = make_async_engine(self.database.bind, self.database.settings, self.database.hooks)
-        return _Bound(engine, async_sessionmaker(engine, expire_on_commit=False))
+        return _Bound(engine, async_sessionmaker(for_sessions(engine), expire_on_commit=False))
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -112,15 +125,20 @@ class AsyncDatabaseManager(BaseManager):
         async with self.engine.connect() as connection:
             return await connection.run_sync(work, *arguments)
 
-    async def _change(self, work: Callable[..., R], *arguments: Any) -> R:
-        async with one_run_at_a_time_async(), self.engine.connect() as connection:
-            return await connection.run_sync(work, *arguments)
+    async def _change(
+        self,
+        work: Callable[..., R],
+        *arguments: Any,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> R:
+        engine = self.engine.sync_engine
+        return await _to_the_end(greenlet_spawn(self.database.change, engine, progress, work, *arguments, **options))
 
-    async def _change_existing(self, work: Callable[..., R], *arguments: Any) -> R:
-        if is_absent(self.database.url):
-            with empty_database() as connection:
-                return work(connection, *arguments)
-        return await self._change(work, *arguments)
+    async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        if is_absent(self.database.url):  # connecting would make the file
+            return self.database.change_nothing(work, *arguments, **options)
+        return await self._change(work, *arguments, **options)
 
     async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
         """Return the revision that the database is at; None if none is recorded.
@@ -162,7 +180,7 @@ class AsyncDatabaseManager(BaseManager):
         Args:
             progress: called before each revision runs, with the app, the revision, its place and their number.
         """
-        return await self._change(self.database.sync, self.database.checked_histories(), progress)
+        return await self._change(self.database.sync, self.database.checked_histories(), progress=progress)
 
     async def create(self) -> None:
         """Create the tables, and record the newest revision.
@@ -179,10 +197,23 @@ class AsyncDatabaseManager(BaseManager):
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        await self._change(self.database.upgrade, self.database.checked_histories(), target, app, progress)
+        await self._change(self.database.upgrade, self.database.checked_histories(), target, app, progress=progress)
 
-    async def adopt(self, app: str | None = None) -> tuple[str, ...]:
-        """Record the newest revision for tables that are there without one, if they are as the models say.
+    async def downgrade(self, target: str, app: str | None = None, progress: Progress | None = None) -> None:
+        """Undo the revisions after ``target``: a revision, ``"-1"`` for the last one, ``"base"`` for all.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        await self._change(self.database.downgrade, self.database.history(app), target, progress=progress)
+
+    async def adopt(self, app: str | None = None, revision: str | None = None) -> tuple[str, ...]:
+        """Record a revision for tables that are there without one, if they are as it makes them.
+
+        Args:
+            app: the app; may be left out where there is only one.
+            revision: the revision that the tables are at; None for the newest, whose tables are those of the models.
 
         Returns:
             the differences, if there are any; nothing was then recorded.
@@ -190,11 +221,47 @@ class AsyncDatabaseManager(BaseManager):
         Raises:
             Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
         """
-        return await self._change_existing(self.database.adopt, app)
+        return await self._change_existing(self.database.adopt, self.database.history(app), revision)
 
-    async def drop(self) -> None:
-        """Drop the tables of the apps and the record of their positions, and nothing else."""
-        await self._change_existing(self.database.drop)
+    async def repair(self, app: str | None = None, *, applied: bool) -> tuple[str, ...]:
+        """Take your word about a revision that was begun and not finished, so that runs go on.
+
+        Args:
+            app: the app; may be left out where there is only one.
+            applied: you have completed what it does; False if you have undone what it had done.
+
+        Returns:
+            the differences between tables and models, if the creation of the tables was interrupted and they are
+            not as the models say; nothing was then recorded.
+
+        Raises:
+            Refused: nothing was interrupted.
+        """
+        return await self._change_existing(self.database.repair, self.database.history(app), applied=applied)
+
+    async def drop(self, app: str | None = None) -> None:
+        """Drop the tables of one app or of all, with their positions and journal, and nothing else."""
+        histories = self.database.histories if app is None else [self.database.history(app)]
+        await self._change_existing(self.database.drop, histories)
+
+    async def retire(self, app: str, *, drop_tables: bool = False) -> None:
+        """Remove the position and the journal of an app that is not installed any more, and its tables if you say so.
+
+        Raises:
+            Refused: nothing here belongs to such an app, or the journal does not know its tables.
+        """
+        await self._change_existing(self.database.retire, app, drop_tables=drop_tables)
+
+    async def check(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the database beside what the installed code expects; nothing is changed.
+
+        Scratch databases are made on the same server, to compare what models and revisions make.
+        """
+        return await self._read(None, self.database.check)
+
+    async def journal(self, app: str | None = None) -> tuple[JournalEntry, ...]:
+        """Return what was done to one app or to all, the oldest first."""
+        return await self._read(None, self.database.journal, app)
 
     async def dispose(self) -> None:
         """Close the pooled connections of this event loop. The manager can be used again; it then connects anew."""

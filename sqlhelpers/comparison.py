@@ -1,4 +1,4 @@
-"""Compares the tables in a database with the models, through Alembic, and puts what differs into words."""
+"""Compares tables with models, through Alembic, and with the tables of another database, and says what differs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Table, inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sqlalchemy.engine import Connection
+    from sqlalchemy.engine.reflection import Inspector
 
     from sqlhelpers.histories import History
 
@@ -97,3 +98,44 @@ def _shown(value: Any) -> str:
     """Return a type, a flag or a server default as text."""
     argument = getattr(value, "arg", value)
     return str(getattr(argument, "text", argument))
+
+
+def shape(connection: Connection, tables: Iterable[Table]) -> dict[str, str]:
+    """Return what those of the tables that are there look like, part by part, to be compared on the same server."""
+    inspector = inspect(connection)
+    there = (table for table in tables if inspector.has_table(table.name, table.schema))
+    return {part: look for table in there for part, look in _parts(inspector, table)}
+
+
+def _parts(inspector: Inspector, table: Table) -> Iterator[tuple[str, str]]:
+    name, where = table.fullname, (table.name, table.schema)
+    yield f"table {name}", "there"
+    for column in inspector.get_columns(*where):
+        default = f" default {column['default']}" if column.get("default") is not None else ""
+        yield (
+            f"column {name}.{column['name']}",
+            f"{column['type']!r}{'' if column['nullable'] else ' not null'}{default}",
+        )
+    yield f"primary key of {name}", _listed(inspector.get_pk_constraint(*where)["constrained_columns"])
+    for key in inspector.get_foreign_keys(*where):
+        to = f"{key['referred_table']} {_listed(key['referred_columns'])} {key.get('options') or ''}".strip()
+        yield f"foreign key {_listed(key['constrained_columns'])} of {name}", f"{key['name']} to {to}"
+    for unique in inspector.get_unique_constraints(*where):
+        yield f"unique constraint {_listed(unique['column_names'])} of {name}", str(unique["name"])
+    for index in inspector.get_indexes(*where):
+        kind = "unique " if index["unique"] else ""
+        yield f"index {index['name']} of {name}", f"{kind}{_listed(index.get('expressions') or index['column_names'])}"
+    for check in inspector.get_check_constraints(*where):
+        yield f"check constraint {check['name'] or check['sqltext']} of {name}", check["sqltext"]
+
+
+def _listed(names: Iterable[str | None]) -> str:
+    return f"({', '.join(map(str, names))})"
+
+
+def shape_differences(found: Mapping[str, str], wanted: Mapping[str, str], where: str) -> tuple[str, ...]:
+    """Return how ``found`` differs from what is ``wanted``, one line for each part; ``where`` says what is wanted."""
+    lines = [f"{part} is missing" for part in wanted if part not in found]
+    lines += [f"{part} is not {where}" for part in found if part not in wanted]
+    both = [part for part in wanted if part in found and found[part] != wanted[part]]
+    return (*lines, *(f"{part} is {found[part]}, and {wanted[part]} {where}" for part in both))

@@ -1,30 +1,42 @@
-"""``Database``: what both managers do, as synchronous functions over a ``Connection``."""
+"""``Database``: what both managers do, as synchronous functions over an ``Engine`` or a ``Connection``."""
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from sqlhelpers import migrations, urls
-from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
+from sqlalchemy.exc import SQLAlchemyError
+
+from sqlhelpers import checks, decisions, journal, locks, migrations, urls
+from sqlhelpers.dialects import empty_database, refuse_hidden_tables, schema_transaction
 from sqlhelpers.engines import database_url, default_hooks
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revisions import Revisions, alembic_config
+from sqlhelpers.runs import Run
+from sqlhelpers.scratch import scratch_database
+from sqlhelpers.timeouts import SchemaLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from alembic.config import Config
-    from sqlalchemy.engine import URL, Connection
+    from sqlalchemy.engine import URL, Connection, Engine
     from sqlalchemy.orm import DeclarativeBase
 
     from sqlhelpers.hooks import Hooks
-    from sqlhelpers.migrations import Progress
-    from sqlhelpers.report import DatabaseReport
+    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
+    from sqlhelpers.runs import Progress
     from sqlhelpers.settings import DatabaseSettings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,11 @@ class Database:
     @property
     def histories(self) -> Sequence[History]:
         """The histories in the order in which they are synced, read anew: models and files may have come."""
-        return [replace(history, url=self._url_for(history)) for history in self.load_histories()]
+        alembic = self.settings.alembic
+        return [
+            replace(each, url=self._url_for(each), journaled=alembic.journal, strict=alembic.strict)
+            for each in self.load_histories()
+        ]
 
     def _url_for(self, history: History) -> URL:
         """Return the URL for an ``env.py`` that connects for itself."""
@@ -113,6 +129,55 @@ class Database:
         revisions = self.history(app).revisions
         return revisions.head() if revisions and revisions.heads() else None
 
+    def change(
+        self,
+        engine: Engine,
+        progress: Progress | None,
+        work: Callable[Concatenate[Connection, Run, P], R],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> R:
+        """Do work that changes the database, on a connection of its own, while nobody else's run does.
+
+        Args:
+            engine: the engine; of an async manager the sync one, below ``greenlet_spawn``.
+            progress: told of every revision before it runs.
+            work: gets the connection, the run, and what follows.
+            *arguments: handed on.
+            **options: handed on.
+
+        Raises:
+            LockTimeout: another run did not end in time.
+        """
+        shown = urls.mask(self.url)
+        where = f"database {self.bind!r} ({shown})"
+        with (
+            locks.only_run(engine, where, self.settings.lock_timeout) as lock,
+            locks.connected(engine) as connection,
+        ):
+            return work(connection, self._run(connection, lock, progress), *arguments, **options)
+
+    def change_nothing(
+        self,
+        work: Callable[Concatenate[Connection, Run, P], R],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> R:
+        """Do work that changes what is there, where there is no database yet."""
+        with empty_database() as connection:
+            return work(connection, self._run(connection, locks.Lock()), *arguments, **options)
+
+    def _run(self, connection: Connection, lock: locks.Lock, progress: Progress | None = None) -> Run:
+        alembic = self.settings.alembic
+        limits = SchemaLimits(connection, alembic.ddl_lock_timeout, alembic.ddl_statement_timeout)
+        shown, patience = urls.mask(self.url), self.settings.lock_timeout
+        return Run(self.bind, shown, self.hooks, lock, limits, patience, progress)
+
+    @contextmanager
+    def _scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
+        with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
+            yield connection, self._run(connection, locks.Lock())
+
     def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
         """Return the revisions that the database is at."""
         history = self.history(app)
@@ -123,52 +188,88 @@ class Database:
         """Return the state of every app."""
         return read_status(connection, self.bind, urls.mask(self.url), self.histories)
 
-    def sync(
-        self,
-        connection: Connection,
-        histories: Sequence[History],
-        progress: Progress | None = None,
-    ) -> DatabaseReport:
-        """Bring every app to the state that the code expects."""
-        shown = urls.mask(self.url)
-        return migrations.sync_database(connection, self.bind, shown, histories, self.hooks, progress)
+    def journal(self, connection: Connection, app: str | None = None) -> tuple[JournalEntry, ...]:
+        """Return what was done to ``app``, or to every app, the oldest first."""
+        places = {None, *(history.version_table_schema for history in self.load_histories())}
+        found = (entry for place in places for entry in journal.read(connection, place))
+        return tuple(entry for entry in found if app is None or entry.app == app)
 
-    def create(self, connection: Connection, histories: Sequence[History]) -> None:
+    def sync(self, connection: Connection, run: Run, histories: Sequence[History]) -> DatabaseReport:
+        """Bring every app to the state that the code expects."""
+        return migrations.sync_database(connection, run, histories)
+
+    def create(self, connection: Connection, run: Run, histories: Sequence[History]) -> None:
         """Create the tables of every app that has none, and record its newest revision.
 
         Raises:
             StateRefused: there are tables already.
         """
-        with schema_transaction(connection):
-            report = read_status(connection, self.bind, urls.mask(self.url), histories)
+        with schema_transaction(connection, run.patience):
+            report = read_status(connection, run.bind, run.url, histories)
             refuse_doubtful(report)
             for history, app in zip(histories, report.apps, strict=True):
                 if app.status is DatabaseStatus.NO_INFO:
-                    migrations.bootstrap(connection, history)
+                    migrations.bootstrap(connection, run, history)
+            run.lock.probe()
 
     def upgrade(
         self,
         connection: Connection,
+        run: Run,
         histories: Sequence[History],
         target: str,
         app: str | None,
-        progress: Progress | None,
     ) -> None:
         """Run the revisions up to ``target`` for ``app``, or for every app that has migrations."""
         wanted = histories if app is None else [self.history(app)]
-        with schema_transaction(connection):
-            refuse_doubtful(read_status(connection, self.bind, urls.mask(self.url), wanted))
+        with schema_transaction(connection, run.patience):
+            refuse_doubtful(read_status(connection, run.bind, run.url, wanted))
             for history in wanted:
                 if history.revisions is not None or app is not None:
-                    migrations.upgrade(connection, history, target, progress)
+                    migrations.upgrade(connection, run, history, target)
+            run.lock.probe()
 
-    def drop(self, connection: Connection) -> None:
-        """Drop what belongs to the apps, and nothing else."""
-        migrations.drop(connection, self.histories)
+    def downgrade(self, connection: Connection, run: Run, history: History, target: str) -> None:
+        """Undo the revisions after ``target``."""
+        with schema_transaction(connection, run.patience):
+            refuse_doubtful(read_status(connection, run.bind, run.url, [history]))
+            migrations.downgrade(connection, run, history, target)
+            run.lock.probe()
 
-    def adopt(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
+    def adopt(self, connection: Connection, run: Run, history: History, revision: str | None) -> tuple[str, ...]:
         """Record the position of tables that are there already; return what differs if that is wrong."""
-        return migrations.adopt(connection, self.history(app))
+        return decisions.adopt(connection, run, history, revision, self._differences_at)
+
+    def _differences_at(self, connection: Connection, history: History, revision: str) -> tuple[str, ...]:
+        others = [each for each in self.histories if each.app != history.app]
+        scratch = partial(self._scratch, connection.engine)
+        try:
+            return checks.compare_with_revision(connection, history, revision, others, scratch)
+        except (SQLAlchemyError, OSError) as error:
+            reason = urls.scrub(str(getattr(error, "orig", None) or error), self.url)
+            _log.warning("adopted %s on your word: no scratch database to compare with: %s", revision, reason)
+            return ()
+
+    def repair(self, connection: Connection, run: Run, history: History, *, applied: bool) -> tuple[str, ...]:
+        """Take a person's word about an interrupted revision; return what differs if that is wrong."""
+        return decisions.repair(connection, run, history, applied=applied)
+
+    def drop(self, connection: Connection, run: Run, histories: Sequence[History]) -> None:
+        """Drop what belongs to the apps, and nothing else."""
+        decisions.drop(connection, run, histories)
+
+    def retire(self, connection: Connection, run: Run, app: str, *, drop_tables: bool) -> None:
+        """Remove the record of an app that is not installed."""
+        histories = self.histories
+        if any(history.app == app for history in histories):
+            raise AppError(f"app {app!r} is installed: `sqlhelpers drop {app}` removes its tables and their record")
+        tables = [table for history in histories for table in history.tables]
+        decisions.retire(connection, run, app, tables, drop_tables=drop_tables)
+
+    def check(self, connection: Connection) -> tuple[Finding, ...]:
+        """Return what is wrong with the database."""
+        with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
+            return checks.check(connection, self.histories, partial(self._scratch, connection.engine))
 
 
 def single_revision(revisions: Sequence[str]) -> str | None:

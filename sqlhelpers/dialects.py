@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import ssl
+import time
 import warnings
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
-from sqlhelpers import urls
-from sqlhelpers.exceptions import DatabaseFailure, SettingsError
+from sqlhelpers import timeouts, urls
+from sqlhelpers.exceptions import DatabaseFailure, LockTimeout, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from sqlalchemy.engine import URL, Connection, Dialect
+    from sqlalchemy.engine import URL, Connection, Dialect, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
-_BEGIN = "sqlhelpers_begin"
+E = TypeVar("E", "Engine", "AsyncEngine")
+
+#: The execution option that says how SQLite begins a transaction: ``""``, ``"IMMEDIATE"``, ``"EXCLUSIVE"``.
+BEGIN = "sqlhelpers_begin"
+
+_PAUSE = 0.05  # seconds between two attempts to write
 _DRIVERS = frozenset(("asyncpg", "psycopg", "pymysql", "asyncmy", "aiomysql", "sqlite3", "aiosqlite"))
 
 
@@ -47,7 +54,16 @@ def begin_sqlite(connection: Connection) -> None:
     """Begin a transaction, as ``schema_transaction`` wants it."""
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql(f"BEGIN {options.get(_BEGIN, '')}")
+        connection.exec_driver_sql(f"BEGIN {options.get(BEGIN, '')}")
+
+
+def for_sessions(engine: E) -> E:
+    """Return the engine as sessions should use it.
+
+    On SQLite they begin as writers do. Otherwise one that reads before it writes fails, without having waited, if
+    another has written meanwhile: https://www.sqlite.org/isolation.html.
+    """
+    return engine.execution_options(**{BEGIN: "IMMEDIATE"}) if engine.dialect.name == "sqlite" else engine
 
 
 def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
@@ -66,7 +82,7 @@ def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, paramet
 
 
 @contextmanager
-def schema_transaction(connection: Connection) -> Iterator[None]:
+def schema_transaction(connection: Connection, patience: float) -> Iterator[None]:
     """Run the block in a transaction in which the schema may be changed; roll back all of it on an error.
 
     What the block runs may end this transaction and begin another, as Alembic's ``autocommit_block`` does.
@@ -74,7 +90,12 @@ def schema_transaction(connection: Connection) -> Iterator[None]:
     On SQLite, no other process can write meanwhile, and foreign keys are not enforced: a batch rebuild
     drops a table and would take its child rows along. They are checked before the commit.
 
+    Args:
+        connection: a connection that is in no transaction.
+        patience: how many seconds to wait for another writer on SQLite.
+
     Raises:
+        LockTimeout: the other writer took longer.
         IntegrityError: the block left rows behind whose parents are gone.
     """
     if connection.dialect.name != "sqlite":
@@ -83,10 +104,11 @@ def schema_transaction(connection: Connection) -> Iterator[None]:
             warnings.filterwarnings("ignore", "Name '.*' ignored for PRIMARY key")
             yield
         return
-    connection.execution_options(**{_BEGIN: "IMMEDIATE"})
+    connection.execution_options(**{BEGIN: "IMMEDIATE"})
     enforced = _pragma(connection, "foreign_keys")
     _pragma(connection, "foreign_keys=0")
     try:
+        _begin_writing(connection, patience)
         with _transaction(connection):
             before = _orphans(connection)
             yield
@@ -96,12 +118,35 @@ def schema_transaction(connection: Connection) -> Iterator[None]:
                 raise IntegrityError(f"rows would lose their parents: {broken}", None, Exception(broken))
     finally:
         _pragma(connection, f"foreign_keys={enforced}")
-        connection.execution_options(**{_BEGIN: ""})
+        connection.execution_options(**{BEGIN: ""})
+
+
+def _begin_writing(connection: Connection, patience: float) -> None:
+    """Begin a transaction as soon as no other process writes; between attempts, signals are heard."""
+    deadline = time.monotonic() + patience
+    usual = _pragma(connection, "busy_timeout")
+    _pragma(connection, "busy_timeout=0")
+    while True:
+        try:
+            connection.begin()
+        except OperationalError as error:
+            if "locked" not in str(error.orig):
+                raise
+            if time.monotonic() > deadline:
+                file = connection.engine.url.database
+                raise LockTimeout(
+                    f"another process has been writing to {file} for {patience:g} s (lock_timeout)"
+                ) from error
+            timeouts.pause(_PAUSE)
+        else:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={usual}")
+            return
 
 
 @contextmanager
 def _transaction(connection: Connection) -> Iterator[None]:
-    connection.begin()
+    if not connection.in_transaction():
+        connection.begin()
     try:
         yield
         connection.commit()

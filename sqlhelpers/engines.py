@@ -11,9 +11,9 @@ from weakref import WeakSet
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
-from sqlhelpers import dialects, urls
+from sqlhelpers import dialects, timeouts, urls
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL, SettingsError
 from sqlhelpers.hooks import Hooks, merge_options
 from sqlhelpers.hookspecs import hookimpl
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
     from sqlhelpers.settings import DatabaseSettings
-
-#: How long a driver may take to connect, and SQLite to wait for a writer, in seconds.
-_TIMEOUTS: dict[str, dict[str, Any]] = {
-    "pysqlite": {"timeout": 5},
-    "aiosqlite": {"timeout": 5},
-    "asyncpg": {"timeout": 10},
-    **{name: {"connect_timeout": 10} for name in ("psycopg", "psycopg2", "pymysql", "asyncmy", "aiomysql")},
-}
 
 _POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 15, "max_overflow": 0, "pool_timeout": 30}
 
@@ -61,10 +53,10 @@ class Defaults:
 
     @hookimpl
     def sqlhelpers_engine_options(self, url: URL) -> dict[str, Any]:
-        """Return bounded waits, and one shared connection for SQLite in memory."""
+        """Return one shared connection for SQLite in memory."""
         if url.get_backend_name() == "sqlite" and urls.sqlite_file(url) is None:
             return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        return {"connect_args": _TIMEOUTS.get(url.get_driver_name(), {})}
+        return {}
 
     @hookimpl
     def sqlhelpers_engine_created(self, engine: Engine) -> None:
@@ -111,6 +103,35 @@ def make_async_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> As
     return engine
 
 
+def make_scratch_engine(
+    bind: str,
+    settings: DatabaseSettings,
+    hooks: Hooks,
+    database: str | None,
+    *,
+    aio: bool,
+) -> Engine:
+    """Return a new engine for another database on the same server; for SQLite, for one in memory.
+
+    Args:
+        bind: the name of the database that it stands in for.
+        settings: the settings of that database.
+        hooks: the plugins to ask for more options, and to tell about the engine.
+        database: the name of the other database; None for SQLite.
+        aio: whether the driver is the async one, whose engine has to be used below ``greenlet_spawn``.
+    """
+    if database is None:
+        url, options = urls.parse("sqlite+pysqlite://"), dict[str, Any](poolclass=StaticPool)
+    else:
+        url, options = _arguments(bind, settings, hooks, aio=aio)
+        options = {name: value for name, value in options.items() if name not in _POOL}
+        url, options = url.set(database=database), {**options, "poolclass": NullPool}
+    with _explained(bind, url):
+        engine = create_engine(url, **options)
+    _announce(bind, settings, engine, hooks)
+    return engine
+
+
 def database_url(bind: str, settings: DatabaseSettings, hooks: Hooks) -> URL:
     """Return the URL of a database as a plugin or the settings give it, not yet resolved to a driver."""
     found = hooks.resolve_url(bind, settings)
@@ -122,7 +143,8 @@ def _arguments(bind: str, settings: DatabaseSettings, hooks: Hooks, *, aio: bool
         url = urls.resolve(database_url(bind, settings, hooks), aio=aio, drivers=hooks.drivers())
     except (InvalidURL, DriverNotInstalled) as error:
         raise type(error)(f"database {bind!r}: {error}") from error
-    defaults = hooks.engine_options(bind, url)
+    bounds = {"connect_args": timeouts.connect_arguments(url, settings)}
+    defaults = merge_options(bounds, hooks.engine_options(bind, url))
     defaults["connect_args"] = {
         name: value for name, value in (defaults.get("connect_args") or {}).items() if name not in url.query
     }
@@ -195,6 +217,7 @@ if hasattr(os, "register_at_fork"):
 def _announce(bind: str, settings: DatabaseSettings, engine: Engine, hooks: Hooks) -> None:
     if not isinstance(engine.pool, StaticPool):  # a database in memory goes along with its one connection
         _ENGINES.add(engine)
+    timeouts.bound(engine, settings)
     hooks.engine_created(bind, engine)
     if engine.dialect.name == "sqlite" and settings.sqlite_pragmas:
         event.listen(engine, "connect", lambda connection, _: dialects.set_pragmas(connection, settings.sqlite_pragmas))

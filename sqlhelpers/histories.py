@@ -11,6 +11,7 @@ from sqlalchemy import inspect
 
 from sqlhelpers.dialects import refuse_hidden_tables
 from sqlhelpers.exceptions import Refused, StateRefused
+from sqlhelpers.journal import Journal, checksum, interrupted, ran
 from sqlhelpers.report import AppReport, DatabaseReport, DatabaseStatus
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
 
     from sqlhelpers.app import Bootstrap
+    from sqlhelpers.report import JournalEntry
     from sqlhelpers.revisions import Revisions
 
 #: The version table of an app that does not have one of its own.
@@ -46,6 +48,8 @@ class History:
         shares_alembics_own: whether another app of this database has its position in ``alembic_version``; rows
             there are then that app's, even where revisions of this one have the same names.
         url: the database's URL for an ``env.py`` that connects for itself.
+        journaled: whether the journal is kept.
+        strict: whether a revision file that was edited after it ran is refused.
     """
 
     app: str | None = None
@@ -56,6 +60,13 @@ class History:
     bootstrap: Bootstrap = "models"
     shares_alembics_own: bool = False
     url: URL | None = field(default=None, repr=False)
+    journaled: bool = True
+    strict: bool = False
+
+    @property
+    def journal(self) -> Journal:
+        """The app's entries in the journal."""
+        return Journal(self.version_table_schema, self.app, [table.fullname for table in self.tables])
 
     @property
     def metadatas(self) -> dict[MetaData, list[Table]]:
@@ -101,6 +112,12 @@ def recorded(connection: Connection, version_table: str, schema: str | None) -> 
     return tuple(sorted(MigrationContext.configure(connection, opts=options).get_current_heads()))
 
 
+def version_rows(connection: Connection, version_table: str, schema: str | None) -> Table:
+    """Return a version table as Alembic makes it, whether it is there or not."""
+    options = {"version_table": version_table, "version_table_schema": schema}
+    return MigrationContext.configure(connection, opts=options)._version
+
+
 def read_status(connection: Connection, bind: str, url: str, histories: Sequence[History]) -> DatabaseReport:
     """Return the state of every app in a database, and change nothing.
 
@@ -133,8 +150,12 @@ def read_app(connection: Connection, history: History) -> AppReport:
         heads=(head,) if head else (),
         tables=len(history.tables),
     )
+    entries = history.journal.entries(connection) if history.journaled else ()
+    entry = interrupted(entries)
+    if entry is not None:
+        return replace(blank, status=DatabaseStatus.INTERRUPTED, detail=_why_interrupted(history, entry))
     if current:
-        return _read_versioned(history, blank)
+        return _read_files(history, entries, _read_versioned(history, blank))
     found = _existing(connection, history.tables)
     if history.revisions is None:
         complete = len(found) == len(history.tables)
@@ -157,6 +178,28 @@ def _read_versioned(history: History, report: AppReport) -> AppReport:
     pending = history.revisions.between(report.current, report.heads[0])
     status = DatabaseStatus.UPGRADE_AVAILABLE if pending else DatabaseStatus.UP_TO_DATE
     return replace(report, status=status, pending=pending)
+
+
+def _why_interrupted(history: History, entry: JournalEntry) -> str:
+    what = f"{entry.action} of revision {entry.revision}" if entry.action != "create" else "creation of its tables"
+    repair = f"`sqlhelpers repair {history.app or ''}".rstrip()
+    return (
+        f"the {what} was begun at {entry.begun:%Y-%m-%d %H:%M:%S} UTC by {entry.who} and has not been finished: "
+        f"unless it is still under way, complete by hand what it has begun and run {repair} --applied`, "
+        f"or undo it and run {repair} --rolled-back`"
+    )
+
+
+def _read_files(history: History, entries: Sequence[JournalEntry], report: AppReport) -> AppReport:
+    """Add to a report which revision files are not as they were when they ran."""
+    known = history.revisions.paths() if history.revisions and entries else {}
+    then = {revision: was for revision, was in ran(entries).items() if revision in known}
+    edited = tuple(revision for revision, was in then.items() if checksum(known[revision]) not in (was, None))
+    if edited and history.strict and not report.detail:
+        files = ", ".join(known[revision] for revision in edited)
+        detail = f"edited after it ran here (strict): {files}; put it back as it was, and write a new revision"
+        return replace(report, edited=edited, detail=detail)
+    return replace(report, edited=edited)
 
 
 def misplaced(connection: Connection, history: History) -> tuple[str, ...]:

@@ -9,96 +9,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import inspect
 from sqlalchemy.orm import sessionmaker
 
-from sqlhelpers.database import Database, single_revision
-from sqlhelpers.dialects import empty_database, is_absent
+from sqlhelpers.basemanager import BaseManager
+from sqlhelpers.database import single_revision
+from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_engine
-from sqlhelpers.locks import one_run_at_a_time
-from sqlhelpers.models import Base
 from sqlhelpers.report import DatabaseStatus, SyncResult
-from sqlhelpers.settings import DatabaseSettings, database_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from os import PathLike
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
-    from alembic.config import Config
     from sqlalchemy import orm
-    from sqlalchemy.engine import URL, Connection, Engine
-    from sqlalchemy.orm import DeclarativeBase
+    from sqlalchemy.engine import Connection, Engine
 
-    from sqlhelpers.migrations import Progress
-    from sqlhelpers.report import DatabaseReport
+    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
+    from sqlhelpers.runs import Progress
 
-__all__ = ["BaseManager", "DatabaseManager", "DatabaseStatus", "SyncResult", "exists_in_db", "is_sqlite"]
+__all__ = ["DatabaseManager", "DatabaseStatus", "SyncResult", "exists_in_db", "is_sqlite"]
 
 R = TypeVar("R")
-
-
-class BaseManager:
-    """What the two managers have in common: the database, and what can be told without connecting."""
-
-    _default_base: type[DeclarativeBase] = Base
-
-    def __init__(
-        self,
-        url: str | URL,
-        alembic_location: str | PathLike[str],
-        *,
-        engine_args: Mapping[str, Any] | None = None,
-        base_model: type[DeclarativeBase] | None = None,
-    ) -> None:
-        settings = database_settings(
-            sqlalchemy={**(engine_args or {}), "url": url},
-            alembic={"migrations_path": alembic_location},
-        )
-        self.database = Database.alone(settings, base_model or self._default_base)
-
-    @classmethod
-    def from_settings(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase] | None = None) -> Self:
-        """Return a manager for ``settings``, which may be a part of settings of your own.
-
-        Args:
-            settings: the URL and options of the engine, and where the migrations are.
-            base_model: the declarative base of the models; the default one if None.
-        """
-        return cls.serving(Database.alone(settings, base_model or cls._default_base))
-
-    @classmethod
-    def serving(cls, database: Database) -> Self:
-        """Return a manager for a database that a runtime has put together from settings and apps."""
-        manager = cls.__new__(cls)
-        manager.database = database
-        return manager
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.database.bind} {self.database.settings.sqlalchemy.url}>"
-
-    @property
-    def bind(self) -> str:
-        """The name of the database in the settings; ``default`` for a manager made without a runtime."""
-        return self.database.bind
-
-    @property
-    def alembic_cfg(self) -> Config:
-        """An Alembic configuration for the only app. The URL in it has no password."""
-        return self.alembic_config()
-
-    def alembic_config(self, app: str | None = None) -> Config:
-        """Return an Alembic configuration for ``app``. The URL in it has no password."""
-        return self.database.config(app)
-
-    def get_latest_revision(self, app: str | None = None) -> str | None:
-        """Return the newest revision in the migrations folder; None if there is none.
-
-        Args:
-            app: the app to ask about; may be left out where there is only one.
-
-        Raises:
-            MultipleHeads: there are several.
-        """
-        return self.database.latest(app)
 
 
 class DatabaseManager(BaseManager):
@@ -125,7 +55,7 @@ class DatabaseManager(BaseManager):
     @cached_property
     def Session(self) -> sessionmaker[orm.Session]:  # noqa: N802  # the ancestor's and SQLAlchemy's name
         """The session factory. Who calls it also commits and closes; ``session()`` does both."""
-        return sessionmaker(self.engine)
+        return sessionmaker(for_sessions(self.engine))
 
     @contextmanager
     def session(self) -> Iterator[orm.Session]:
@@ -143,15 +73,13 @@ class DatabaseManager(BaseManager):
         with self.engine.connect() as connection:
             return work(connection, *arguments)
 
-    def _change(self, work: Callable[..., R], *arguments: Any) -> R:
-        with one_run_at_a_time(), self.engine.connect() as connection:
-            return work(connection, *arguments)
+    def _change(self, work: Callable[..., R], *arguments: Any, progress: Progress | None = None, **options: Any) -> R:
+        return self.database.change(self.engine, progress, work, *arguments, **options)
 
-    def _change_existing(self, work: Callable[..., R], *arguments: Any) -> R:
-        if is_absent(self.database.url):
-            with empty_database() as connection:
-                return work(connection, *arguments)
-        return self._change(work, *arguments)
+    def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        if is_absent(self.database.url):  # connecting would make the file
+            return self.database.change_nothing(work, *arguments, **options)
+        return self._change(work, *arguments, **options)
 
     def get_current_revision(self, session: orm.Session | None = None, app: str | None = None) -> str | None:
         """Return the revision that the database is at; None if none is recorded.
@@ -189,7 +117,7 @@ class DatabaseManager(BaseManager):
         Args:
             progress: called before each revision runs, with the app, the revision, its place and their number.
         """
-        return self._change(self.database.sync, self.database.checked_histories(), progress)
+        return self._change(self.database.sync, self.database.checked_histories(), progress=progress)
 
     def create(self) -> None:
         """Create the tables, and record the newest revision.
@@ -206,10 +134,23 @@ class DatabaseManager(BaseManager):
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        self._change(self.database.upgrade, self.database.checked_histories(), target, app, progress)
+        self._change(self.database.upgrade, self.database.checked_histories(), target, app, progress=progress)
 
-    def adopt(self, app: str | None = None) -> tuple[str, ...]:
-        """Record the newest revision for tables that are there without one, if they are as the models say.
+    def downgrade(self, target: str, app: str | None = None, progress: Progress | None = None) -> None:
+        """Undo the revisions after ``target``: a revision, ``"-1"`` for the last one, ``"base"`` for all.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        self._change(self.database.downgrade, self.database.history(app), target, progress=progress)
+
+    def adopt(self, app: str | None = None, revision: str | None = None) -> tuple[str, ...]:
+        """Record a revision for tables that are there without one, if they are as it makes them.
+
+        Args:
+            app: the app; may be left out where there is only one.
+            revision: the revision that the tables are at; None for the newest, whose tables are those of the models.
 
         Returns:
             the differences, if there are any; nothing was then recorded.
@@ -217,11 +158,47 @@ class DatabaseManager(BaseManager):
         Raises:
             Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
         """
-        return self._change_existing(self.database.adopt, app)
+        return self._change_existing(self.database.adopt, self.database.history(app), revision)
 
-    def drop(self) -> None:
-        """Drop the tables of the apps and the record of their positions, and nothing else."""
-        self._change_existing(self.database.drop)
+    def repair(self, app: str | None = None, *, applied: bool) -> tuple[str, ...]:
+        """Take your word about a revision that was begun and not finished, so that runs go on.
+
+        Args:
+            app: the app; may be left out where there is only one.
+            applied: you have completed what it does; False if you have undone what it had done.
+
+        Returns:
+            the differences between tables and models, if the creation of the tables was interrupted and they are
+            not as the models say; nothing was then recorded.
+
+        Raises:
+            Refused: nothing was interrupted.
+        """
+        return self._change_existing(self.database.repair, self.database.history(app), applied=applied)
+
+    def drop(self, app: str | None = None) -> None:
+        """Drop the tables of one app or of all, with their positions and journal, and nothing else."""
+        histories = self.database.histories if app is None else [self.database.history(app)]
+        self._change_existing(self.database.drop, histories)
+
+    def retire(self, app: str, *, drop_tables: bool = False) -> None:
+        """Remove the position and the journal of an app that is not installed any more, and its tables if you say so.
+
+        Raises:
+            Refused: nothing here belongs to such an app, or the journal does not know its tables.
+        """
+        self._change_existing(self.database.retire, app, drop_tables=drop_tables)
+
+    def check(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the database beside what the installed code expects; nothing is changed.
+
+        Scratch databases are made on the same server, to compare what models and revisions make.
+        """
+        return self._read(None, self.database.check)
+
+    def journal(self, app: str | None = None) -> tuple[JournalEntry, ...]:
+        """Return what was done to one app or to all, the oldest first."""
+        return self._read(None, self.database.journal, app)
 
     def dispose(self) -> None:
         """Close the pooled connections. The manager can be used again; it then connects anew."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class DatabaseStatus(enum.Enum):
@@ -19,6 +23,8 @@ class DatabaseStatus(enum.Enum):
     """There are tables, but no revision says in which shape they are."""
     AHEAD = enum.auto()
     """The database is at a revision that the installed code does not know."""
+    INTERRUPTED = enum.auto()
+    """A revision was begun and not finished, and what it did could not be rolled back."""
 
 
 class SyncResult(enum.Enum):
@@ -44,6 +50,7 @@ class AppReport:
         heads: the newest revisions that the code knows.
         pending: the revisions between the two, in the order in which they run.
         tables: how many tables the models of the app define.
+        edited: revisions whose files were edited after they ran here.
         detail: why the state is as it is, and the way out, where it must not be touched.
     """
 
@@ -54,6 +61,7 @@ class AppReport:
     heads: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
     tables: int = 0
+    edited: tuple[str, ...] = ()
     detail: str = ""
 
 
@@ -80,7 +88,7 @@ class DatabaseReport:
     def status(self) -> DatabaseStatus:
         """The state of the whole database: that of its apps, where they agree."""
         found = {report.status for report in self.apps}
-        for worst in (DatabaseStatus.AHEAD, DatabaseStatus.UNVERSIONED):
+        for worst in (DatabaseStatus.INTERRUPTED, DatabaseStatus.AHEAD, DatabaseStatus.UNVERSIONED):
             if worst in found:
                 return worst
         if len(found) == 1:
@@ -95,3 +103,54 @@ class DatabaseReport:
             return SyncResult.ALREADY_UP_TO_DATE
         everywhere = all(report.result is SyncResult.CREATED for report in self.apps)
         return SyncResult.CREATED if everywhere else SyncResult.UPGRADED
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalEntry:
+    """What was done to an app in a database: a line of the journal.
+
+    Attributes:
+        id: its number; later entries have higher ones.
+        app: the app; None for a manager that was made without apps.
+        action: ``create``, ``upgrade``, ``downgrade``, ``adopt``.
+        revision: the revision that was run or recorded.
+        checksum: of the revision's file when it ran; None if there was none to read.
+        begun: when it began, in UTC.
+        finished: when it ended, in UTC; None if it did not.
+        outcome: ``done``, or what a person has said about it: ``applied``, ``rolled back``; None if it did not end.
+        who: the user, host and process that did it.
+        version: the version of sqlhelpers.
+        tables: the tables that the app had then.
+    """
+
+    id: int
+    app: str | None
+    action: str
+    revision: str
+    checksum: str | None
+    begun: datetime
+    finished: datetime | None
+    outcome: str | None
+    who: str
+    version: str
+    tables: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None if it did not end."""
+        return (self.finished - self.begun).total_seconds() if self.finished else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that ``check`` has found to be wrong.
+
+    Attributes:
+        app: the app that it is about; None for a manager that was made without apps.
+        kind: ``heads``, ``unapplied``, ``unknown``, ``unversioned``, ``interrupted``, ``edited``, ``drift``, ``fresh``.
+        text: what is wrong, in one line.
+    """
+
+    app: str | None
+    kind: str
+    text: str

@@ -90,6 +90,15 @@ class Revisions:
         """Return the file of a revision."""
         return str(self.script.get_revision(revision).path)
 
+    def before(self, revision: str) -> tuple[str, ...]:
+        """Return the revisions that one follows; empty for the first."""
+        found = self.script.get_revision(revision).down_revision
+        return (found,) if isinstance(found, str) else tuple(found or ())
+
+    def paths(self) -> dict[str, str]:
+        """Return the file of every revision."""
+        return {each.revision: str(each.path) for each in self.script.walk_revisions()}
+
     def unknown(self, revisions: Iterable[str]) -> tuple[str, ...]:
         """Return those of ``revisions`` that are in no file."""
         self.heads()

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from sqlhelpers.app import App
-    from sqlhelpers.migrations import Progress
     from sqlhelpers.plugin_manager import PluginManager
     from sqlhelpers.report import DatabaseReport
+    from sqlhelpers.runs import Progress
 
 
 class Runtime:

@@ -4,50 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ImportString,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    field_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy.engine import URL
 
-from sqlhelpers import urls
 from sqlhelpers.app import Bootstrap  # noqa: TC001  # pydantic reads the annotation
-from sqlhelpers.exceptions import InvalidURL, SettingsError
+from sqlhelpers.exceptions import SettingsError
+from sqlhelpers.settings_models import STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings, near
 from sqlhelpers.sources import Layer, layered, read_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = [
+    "AlembicSettings",
+    "AppSettings",
+    "DatabaseSettings",
+    "Names",
+    "SQLAlchemySettings",
+    "Settings",
+    "database_settings",
+]
+
 _SECRET = re.compile("pass|secret|token|key|dsn", re.IGNORECASE)
-_STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True, arbitrary_types_allowed=True)
-
-
-class SecretUrl(SecretStr):
-    """A database URL that shows itself without its password; ``get_secret_value()`` has all of it."""
-
-    def _display(self) -> str:
-        return urls.mask(self.get_secret_value())
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, URL):
-        return value.render_as_string(hide_password=False)
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return str(value)
 
 
 def _split(value: Any) -> Any:
@@ -58,124 +39,13 @@ def _split(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
-class SQLAlchemySettings(BaseModel):
-    """The URL of a database, and any option of ``create_engine``, under SQLAlchemy's names.
-
-    https://docs.sqlalchemy.org/en/21/core/engines.html#sqlalchemy.create_engine.
-    Options that only one dialect knows are accepted where the URL has that dialect.
-    """
-
-    model_config = {**_STRICT, "extra": "allow"}
-
-    url: Annotated[SecretUrl, BeforeValidator(_text)]
-    connect_args: dict[str, Any] | None = Field(default=None, repr=False)
-    creator: ImportString[Any] | None = None
-    echo: bool | Literal["debug"] | None = None
-    echo_pool: bool | Literal["debug"] | None = None
-    enable_from_linting: bool | None = None
-    execution_options: dict[str, Any] | None = None
-    hide_parameters: bool | None = None
-    insertmanyvalues_page_size: int | None = None
-    isolation_level: str | None = None
-    json_deserializer: ImportString[Any] | None = None
-    json_serializer: ImportString[Any] | None = None
-    label_length: int | None = None
-    logging_name: str | None = None
-    max_identifier_length: int | None = None
-    max_overflow: int | None = None
-    paramstyle: str | None = None
-    plugins: list[str] | None = None
-    pool: ImportString[Any] | None = None
-    pool_logging_name: str | None = None
-    pool_pre_ping: bool | None = None
-    pool_recycle: int | None = None
-    pool_reset_on_return: str | None = None
-    pool_size: int | None = None
-    pool_timeout: float | None = None
-    pool_use_lifo: bool | None = None
-    poolclass: ImportString[Any] | None = None
-    query_cache_size: int | None = None
-    skip_autocommit_rollback: bool | None = None
-    use_insertmanyvalues: bool | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> SQLAlchemySettings:
-        try:
-            url = urls.parse(self.url.get_secret_value())
-        except InvalidURL as error:
-            raise ValueError(f"url: {error}") from None
-        known = urls.dialect_options(url)
-        for name in self.model_extra or {}:
-            if name not in known:
-                near = _near(name, {*known, *type(self).model_fields})
-                raise ValueError(f"{name} is not an option of create_engine for {url.get_backend_name()}{near}")
-        return self
-
-    @field_serializer("url", when_used="json")
-    def _masked(self, url: SecretUrl) -> str:
-        return str(url)
-
-    def engine_options(self) -> dict[str, Any]:
-        """Return the options that were set, ready for ``create_engine``; the caller owns the dictionary."""
-        options = {name: getattr(self, name) for name in sorted(self.model_fields_set) if name != "url"}
-        return {name: dict(value) if isinstance(value, dict) else value for name, value in options.items()}
-
-
-class AlembicSettings(BaseModel):
-    """What concerns migrations of a database whose migrations do not come from an installed app.
-
-    Attributes:
-        migrations_path: the folder that holds ``versions/``, relative to the file that says so.
-        version_table: where Alembic keeps the position.
-        version_table_schema: the schema of that table; None for the connection's.
-    """
-
-    model_config = _STRICT
-
-    migrations_path: Path | None = None
-    version_table: str = "alembic_version"
-    version_table_schema: str | None = None
-
-
-class DatabaseSettings(BaseModel):
-    """One database. It can be written as a text, which is its URL, and embedded in settings of your own.
-
-    Attributes:
-        sqlalchemy: the URL and the options of the engine.
-        alembic: the migrations that belong to the database rather than to an app.
-        pooler: ``"transaction"`` where a pooler such as PgBouncer lends a connection for a transaction
-            at a time: named prepared statements are then not used.
-        sqlite_pragmas: pragmas for every connection to a SQLite database, beside
-            ``foreign_keys = 1`` and, for a new file, ``journal_mode = "wal"``.
-    """
-
-    model_config = _STRICT
-
-    sqlalchemy: SQLAlchemySettings
-    alembic: AlembicSettings = AlembicSettings()
-    pooler: Literal["transaction"] | None = None
-    sqlite_pragmas: dict[str, str | int] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _text_is_url(cls, value: Any) -> Any:
-        if isinstance(value, (str, SecretStr, URL)):
-            return {"sqlalchemy": {"url": value}}
-        return value
-
-    @property
-    def url(self) -> URL:
-        """The URL as SQLAlchemy's object, still as the user wrote it: with or without a driver."""
-        return urls.parse(self.sqlalchemy.url.get_secret_value())
-
-
 class AppSettings(BaseModel):
     """An app declared, or corrected, in the settings. See ``App`` for what each value means.
 
     ``package`` makes an app of a package that registers none; ``migrations = false`` says that there are none.
     """
 
-    model_config = _STRICT
+    model_config = STRICT
 
     package: str | None = None
     models: Names | None = None
@@ -267,16 +137,11 @@ def _origin(path: tuple[str, ...], layers: tuple[Layer, ...], otherwise: str = "
     return next((origin for layer in layers if (origin := layer.origin(path))), otherwise)
 
 
-def _near(name: str, known: set[str]) -> str:
-    near = get_close_matches(name, known, 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def _problems(error: ValidationError, layers: tuple[Layer, ...], otherwise: str = "default") -> Iterator[str]:
     for found in error.errors(include_url=False, include_input=False):
         where = path = tuple(str(part) for part in found["loc"])
         if found["type"] == "extra_forbidden":
-            what = f"there is no such setting{_near(path[-1], _siblings(path))}"
+            what = f"there is no such setting{near(path[-1], _siblings(path))}"
         elif found["type"] == "missing":
             what, where = "it is missing", path[:-1]
         else:

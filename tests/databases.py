@@ -116,9 +116,9 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def tables(url: str) -> set[str]:
-    """Return the names of all tables."""
+    """Return the names of all tables but the journal."""
     with connected(url) as connection:
-        return set(inspect(connection).get_table_names())
+        return set(inspect(connection).get_table_names()) - {"sqlhelpers_journal"}
 
 
 def snapshot(url: str) -> dict[str, Any]:

@@ -85,7 +85,8 @@ def test_json_is_for_scripts(command):
     assert synced == [
         {
             "database": "default", "url": "sqlite:///notes.db", "app": "notes", "status": "no_info",
-            "result": "created", "current": [], "heads": ["n1"], "pending": ["n1"], "tables": 1, "detail": "",
+            "result": "created", "current": [], "heads": ["n1"], "pending": ["n1"], "tables": 1,
+            "edited": [], "detail": "",
         },
     ]  # fmt: skip
     assert status[0]["status"] == "up_to_date"

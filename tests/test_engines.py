@@ -74,7 +74,7 @@ def test_several_hosts(query):
         ("mariadb://h/d", False, {"connect_timeout": 10, "charset": "utf8mb4"}),
         ("mariadb://h/d", True, {"connect_timeout": 10, "charset": "utf8mb4"}),
         ("mysql://h/d?charset=latin1", False, {"charset": "latin1"}),
-        ("sqlite:///x.db", False, {"timeout": 5}),
+        ("sqlite:///x.db", False, {"timeout": 60}),
     ],
 )
 def test_defaults(url, aio, expected):

@@ -405,20 +405,22 @@ def test_two_syncs_at_once_in_threads_do_not_meet(tmp_path, migrations):
     assert seen == [DatabaseStatus.UP_TO_DATE] * 8
 
 
-async def test_a_run_that_does_not_end_is_not_waited_for_for_ever(sqlite_url, migrations, monkeypatch):
+async def test_a_run_that_does_not_end_is_not_waited_for_for_ever(sqlite_url, migrations):
     """Both managers give up in time, with exit status 4."""
-    monkeypatch.setattr(locks, "_TIMEOUT", 0.1)
-    with locks.one_run_at_a_time():
-        with (
-            DatabaseManager(sqlite_url, migrations, base_model=Base) as manager,
-            pytest.raises(LockTimeout, match="another run in this process"),
-        ):
-            manager.sync()
-        async with AsyncDatabaseManager(sqlite_url, migrations, base_model=Base) as twin:
-            with pytest.raises(LockTimeout) as caught:
-                await twin.sync()
+    settings = DatabaseSettings(
+        sqlalchemy={"url": sqlite_url}, alembic={"migrations_path": migrations}, lock_timeout=0.1
+    )
+    with ThreadPoolExecutor() as pool, locks.alembic_alone("database 'other'", 1):  # in another thread than:
+        with DatabaseManager.from_settings(settings, base_model=Base) as manager:
+            waited = pool.submit(manager.sync).exception()
+        twin = AsyncDatabaseManager.from_settings(settings, base_model=Base)
+        caught = pool.submit(asyncio.run, twin.sync()).exception()
 
-    assert caught.value.exit_status == 4
+    assert isinstance(waited, LockTimeout)
+    assert "another run in this process has not ended in time: database 'other'" in str(waited)
+    assert isinstance(caught, LockTimeout)
+
+    assert caught.exit_status == 4
 
 
 def test_upgrade_and_create_refuse_what_sync_refuses(url, migrations):
@@ -464,9 +466,10 @@ def test_tables_that_another_run_has_made_meanwhile_are_not_stamped(postgres_url
     ):
         history = manager.database.history()
         manager.upgrade("a")
+        run = manager.database._run(connection, locks.Lock())
 
         with pytest.raises(DatabaseFailure, match="another run has recorded a revision in alembic_version meanwhile"):
-            create_tables(connection, history)
+            create_tables(connection, run, history)
         connection.rollback()
         assert manager.get_current_revision() == "a"
 

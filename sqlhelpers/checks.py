@@ -1,0 +1,142 @@
+"""``check``: everything about a database that is not as the installed code has it, and changes nothing there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from sqlhelpers.comparison import differences, shape, shape_differences
+from sqlhelpers.dialects import schema_transaction
+from sqlhelpers.exceptions import MultipleHeads, SqlhelpersError
+from sqlhelpers.histories import read_app
+from sqlhelpers.migrations import create_tables, upgrade
+from sqlhelpers.report import DatabaseStatus, Finding
+from sqlhelpers.scratch import create_schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy.engine import Connection
+
+    from sqlhelpers.histories import History
+    from sqlhelpers.report import AppReport
+    from sqlhelpers.runs import Run
+
+    #: Opens an empty database, with a run on it.
+    Scratch = Callable[[], AbstractContextManager[tuple[Connection, Run]]]
+
+
+def check(connection: Connection, histories: Sequence[History], scratch: Scratch) -> tuple[Finding, ...]:
+    """Return what is wrong with a database; empty if nothing is.
+
+    Args:
+        connection: a connection to the database.
+        histories: its apps in order.
+        scratch: opens an empty database, to create the tables in one and to migrate another.
+    """
+    findings: list[Finding] = []
+    for history in histories:
+        try:
+            report = read_app(connection, history)
+        except MultipleHeads as error:
+            findings.append(Finding(app=history.app, kind="heads", text=str(error)))
+            continue
+        findings += _of_state(report, history)
+        if report.status is DatabaseStatus.UP_TO_DATE:
+            found = differences(connection, history)
+            findings += (Finding(app=history.app, kind="drift", text=line) for line in found)
+    if not any(finding.kind == "heads" for finding in findings):
+        findings += _of_fresh_and_migrated(histories, scratch)
+    return tuple(findings)
+
+
+def _of_state(report: AppReport, history: History) -> Iterator[Finding]:
+    kinds = {
+        DatabaseStatus.AHEAD: "unknown",
+        DatabaseStatus.UNVERSIONED: "unversioned",
+        DatabaseStatus.INTERRUPTED: "interrupted",
+    }
+    if report.status in kinds:
+        yield Finding(app=report.app, kind=kinds[report.status], text=report.detail)
+    elif report.status is DatabaseStatus.NO_INFO:
+        yield Finding(
+            app=report.app, kind="unapplied", text="its tables are not there yet; `sqlhelpers run-sync` creates them"
+        )
+    elif report.status is DatabaseStatus.UPGRADE_AVAILABLE:
+        text = f"not run yet: {', '.join(report.pending)}; `sqlhelpers run-sync` runs them"
+        yield Finding(app=report.app, kind="unapplied", text=text)
+    for revision in report.edited:
+        assert history.revisions
+        text = f"revision {revision} was edited after it ran here ({history.revisions.path(revision)})"
+        yield Finding(app=report.app, kind="edited", text=text)
+
+
+def _of_fresh_and_migrated(histories: Sequence[History], scratch: Scratch) -> Iterator[Finding]:
+    """Yield how a database that is created from the models differs from one that is migrated from nothing."""
+    compared = [history for history in histories if _is_comparable(history)]
+    for history in histories:
+        if history.tables and history.revisions and history not in compared:
+            text = "created and migrated tables were not compared: the folder's env.py may use another database"
+            yield Finding(app=history.app, kind="skipped", text=text)
+    if not compared:
+        return
+    try:
+        created = _shapes(histories, scratch, by_revisions=())
+        migrated = _shapes(histories, scratch, by_revisions=compared)
+    except (SQLAlchemyError, OSError) as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        text = f"created and migrated tables were not compared: no scratch database can be made: {reason}"
+        yield Finding(app=None, kind="skipped", text=text)
+        return
+    except SqlhelpersError as error:
+        yield Finding(app=None, kind="fresh", text=f"an empty database cannot be set up: {error}")
+        return
+    for history, found, wanted in zip(histories, migrated, created, strict=True):
+        for line in shape_differences(found, wanted, "in the models"):
+            yield Finding(app=history.app, kind="fresh", text=f"after all revisions, {line}")
+
+
+def _is_comparable(history: History) -> bool:
+    return bool(history.tables and history.revisions and not history.revisions.has_environment)
+
+
+def _shapes(histories: Sequence[History], scratch: Scratch, by_revisions: Sequence[History]) -> list[dict[str, str]]:
+    with scratch() as (connection, run):
+        create_schemas(connection, histories)
+        with schema_transaction(connection, run.patience):
+            for history in histories:
+                if history in by_revisions:
+                    upgrade(connection, run, history)
+                elif history.tables:
+                    create_tables(connection, run, replace(history, revisions=None))
+            return [shape(connection, history.tables) for history in histories]
+
+
+def compare_with_revision(
+    connection: Connection,
+    history: History,
+    revision: str,
+    others: Sequence[History],
+    scratch: Scratch,
+) -> tuple[str, ...]:
+    """Return how the tables in a database differ from those that the revisions up to ``revision`` make.
+
+    Args:
+        connection: a connection to the database.
+        history: the app; of its tables, those that are there at ``revision`` are compared.
+        revision: the revision.
+        others: the other apps of the database, whose tables those of ``history`` may refer to.
+        scratch: opens an empty database, in which the revisions are run.
+    """
+    with scratch() as (empty, run):
+        create_schemas(empty, [history, *others])
+        with schema_transaction(empty, run.patience):
+            for other in others:
+                create_tables(empty, run, replace(other, revisions=None))
+            upgrade(empty, run, history, revision)
+            wanted = shape(empty, history.tables)
+    there = [table for table in history.tables if f"table {table.fullname}" in wanted]
+    return shape_differences(shape(connection, there), wanted, f"at revision {revision}")

@@ -1,0 +1,206 @@
+"""What a person decides about a database: to adopt, repair, drop or retire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import MetaData, inspect
+
+from sqlhelpers.comparison import differences
+from sqlhelpers.dialects import schema_transaction
+from sqlhelpers.exceptions import AppError, Refused
+from sqlhelpers.histories import ALEMBICS_OWN, current_revisions, misplaced, read_app, version_rows, version_table_of
+from sqlhelpers.journal import Journal, interrupted
+from sqlhelpers.migrations import stamp
+from sqlhelpers.report import DatabaseStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import Table
+    from sqlalchemy.engine import Connection
+
+    from sqlhelpers.histories import History
+    from sqlhelpers.report import AppReport, JournalEntry
+    from sqlhelpers.runs import Run
+
+    #: Returns how the tables of a database differ from those that a revision makes.
+    Comparison = Callable[[Connection, History, str], tuple[str, ...]]
+
+
+def adopt(
+    connection: Connection,
+    run: Run,
+    history: History,
+    revision: str | None,
+    compare: Comparison,
+) -> tuple[str, ...]:
+    """Record a revision for tables that are there already, if they are as it makes them.
+
+    A position that stands in ``alembic_version`` is moved into the history's own table instead.
+
+    Args:
+        connection: a connection that is in no transaction.
+        run: the run, which holds the lock.
+        history: the app.
+        revision: the revision that the tables are at; None for the newest, whose tables are those of the models.
+        compare: compares the tables with those of ``revision``.
+
+    Returns:
+        the differences; empty if the revision was recorded.
+
+    Raises:
+        Refused: the history has no tables in the database, or a revision is recorded already.
+        AppError: there is no such revision.
+    """
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations, so there is no revision to record")
+    if revision is not None and history.revisions.unknown([revision]):
+        raise AppError(f"there is no revision {revision!r} in {history.revisions.folder}")
+    found = compare(connection, history, revision) if revision else ()  # in a database of its own
+    connection.rollback()
+    with schema_transaction(connection, run.patience):
+        report = read_app(connection, history)
+        if report.status is not DatabaseStatus.UNVERSIONED:
+            raise Refused(_nothing_to_adopt(report))
+        revisions = misplaced(connection, history)
+        if revisions:
+            _move_position(connection, history, revisions)
+            return ()
+        if revision is None:
+            found = differences(connection, history)
+        if not found:
+            wanted = revision or history.revisions.head()
+            stamp(connection, history, wanted)
+            _write(connection, history, "adopt", wanted)
+        return found
+
+
+def _move_position(connection: Connection, history: History, revisions: Sequence[str]) -> None:
+    stamp(connection, history, *revisions)
+    old = version_rows(connection, ALEMBICS_OWN, history.version_table_schema)
+    connection.execute(old.delete().where(old.c.version_num.in_(revisions)))
+    _write(connection, history, "adopt", ", ".join(revisions))
+
+
+def _write(connection: Connection, history: History, action: str, revision: str) -> None:
+    if history.journaled:
+        entry = history.journal.begin(connection, action, revision)
+        history.journal.finish(connection, entry)
+
+
+def _nothing_to_adopt(report: AppReport) -> str:
+    name = f"app {report.app!r}" if report.app else "this database"
+    if report.status is DatabaseStatus.NO_INFO:
+        return f"{name} has no tables to adopt; `sqlhelpers run-sync` creates them"
+    if report.status is DatabaseStatus.INTERRUPTED:
+        return f"{name}: {report.detail}"
+    return (
+        f"{name} has a revision recorded: {', '.join(report.current)}; {report.detail or 'there is nothing to adopt'}"
+    )
+
+
+def repair(connection: Connection, run: Run, history: History, *, applied: bool) -> tuple[str, ...]:
+    """Take a person's word about a revision that was begun and not finished.
+
+    Args:
+        connection: a connection that is in no transaction.
+        run: the run, which holds the lock.
+        history: the app.
+        applied: all that the revision does has been done by hand; otherwise all that it had done was undone.
+
+    Returns:
+        the differences between the tables and the models, if it was their creation that was interrupted and they
+        are not all there; empty if the word was taken.
+
+    Raises:
+        Refused: nothing was interrupted.
+    """
+    with schema_transaction(connection, run.patience):
+        entry = interrupted(history.journal.entries(connection)) if history.journaled else None
+        if entry is None:
+            name = f"of app {history.app!r} " if history.app else ""
+            raise Refused(f"no revision {name}was interrupted in this database, so there is nothing to repair")
+        if applied:
+            found = differences(connection, history) if entry.action == "create" else ()
+            if found:
+                return found
+            stamp(connection, history, *_position_after(history, entry))
+        history.journal.finish(connection, entry.id, "applied" if applied else "rolled back")
+        return ()
+
+
+def _position_after(history: History, entry: JournalEntry) -> tuple[str, ...]:
+    assert history.revisions
+    if history.revisions.unknown([entry.revision]):
+        raise AppError(f"revision {entry.revision} is not in {history.revisions.folder} any more")
+    return history.revisions.before(entry.revision) if entry.action == "downgrade" else (entry.revision,)
+
+
+def drop(connection: Connection, run: Run, histories: Sequence[History]) -> None:
+    """Drop the tables of the histories, the record of their positions and their journal, and nothing else.
+
+    Raises:
+        AppError: a history has migrations but no models, so nobody knows its tables.
+    """
+    for history in histories:
+        if history.revisions and not history.tables:
+            raise AppError(f"{history.revisions.folder} has no models beside it that would tell what to drop")
+    with schema_transaction(connection, run.patience):
+        for history in reversed(histories):
+            for metadata, tables in history.metadatas.items():
+                metadata.drop_all(connection, tables=tables)
+            _forget_position(connection, history)
+            history.journal.forget(connection)
+        run.lock.probe()
+
+
+def _forget_position(connection: Connection, history: History) -> None:
+    """Remove a history's rows from its version table, and the table if no one else has a row in it."""
+    versions = version_rows(connection, history.version_table, history.version_table_schema)
+    rows = current_revisions(connection, history)
+    if rows and history.revisions is not None:
+        foreign = history.revisions.unknown(rows) if history.version_table == ALEMBICS_OWN else ()
+        if foreign:
+            connection.execute(versions.delete().where(versions.c.version_num.not_in(foreign)))
+            return
+    versions.drop(connection, checkfirst=True)
+
+
+def retire(connection: Connection, run: Run, app: str, installed: Iterable[Table], *, drop_tables: bool) -> None:
+    """Remove what records the position of an app that is not installed any more.
+
+    Args:
+        connection: a connection that is in no transaction.
+        run: the run, which holds the lock.
+        app: the name of the app.
+        installed: the tables of the apps that are installed; they are never dropped.
+        drop_tables: drop the app's tables as well, which the journal knows.
+
+    Raises:
+        Refused: nothing here belongs to such an app, or the journal does not know its tables.
+    """
+    with schema_transaction(connection, run.patience):
+        journal, version_table = Journal(None, app), version_table_of(app)
+        entries = journal.entries(connection)
+        is_there = inspect(connection).has_table(version_table)
+        if not is_there and not entries:
+            raise Refused(f"there is no trace of an app {app!r} in this database")
+        if drop_tables:
+            if not entries:
+                raise Refused(f"the journal does not know which tables app {app!r} had; drop them by hand")
+            kept = {table.fullname for table in installed}
+            _drop_by_name(connection, [name for name in entries[-1].tables if name not in kept])
+        if is_there:
+            version_rows(connection, version_table, None).drop(connection)
+        journal.forget(connection)
+        run.lock.probe()
+
+
+def _drop_by_name(connection: Connection, names: Iterable[str]) -> None:
+    found = MetaData()
+    for name in names:
+        schema, _, table = name.rpartition(".")
+        if inspect(connection).has_table(table, schema or None):
+            found.reflect(connection, schema=schema or None, only=[table], resolve_fks=False)
+    found.drop_all(connection)

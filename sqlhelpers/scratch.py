@@ -1,0 +1,65 @@
+"""Scratch databases: empty ones on the same server, to see in them what revisions make. They are dropped at the end."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sqlalchemy.schema import CreateSchema
+
+from sqlhelpers.engines import make_scratch_engine
+from sqlhelpers.locks import connected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy.engine import Connection, Engine
+
+    from sqlhelpers.histories import History
+    from sqlhelpers.hooks import Hooks
+    from sqlhelpers.settings import DatabaseSettings
+
+_PREFIX = "sqlhelpers_scratch_"
+
+
+@contextmanager
+def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hooks: Hooks) -> Iterator[Connection]:
+    """Connect to an empty database on the server of ``engine``; for SQLite it is in memory.
+
+    Raises:
+        SQLAlchemyError: the role may not create databases.
+    """
+    if engine.dialect.name == "sqlite":
+        with _connected(make_scratch_engine(bind, settings, hooks, None, aio=False)) as connection:
+            yield connection
+        return
+    name = _PREFIX + secrets.token_hex(6)
+    with connected(engine) as administering:
+        administering.execution_options(isolation_level="AUTOCOMMIT")
+        administering.exec_driver_sql(f"CREATE DATABASE {name}")
+        try:
+            aio = engine.dialect.is_async
+            with _connected(make_scratch_engine(bind, settings, hooks, name, aio=aio)) as connection:
+                yield connection
+        finally:
+            administering.exec_driver_sql(f"DROP DATABASE {name}")
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def create_schemas(connection: Connection, histories: Iterable[History]) -> None:
+    """Create the schemas that tables and positions of the histories are in, which revisions find there as a rule."""
+    if connection.dialect.name != "sqlite":
+        names = {table.schema for history in histories for table in history.tables}
+        for name in names | {history.version_table_schema for history in histories}:
+            if name:
+                connection.execute(CreateSchema(name, if_not_exists=True))
+        connection.commit()

@@ -1,0 +1,274 @@
+"""Time limits of drivers: for connecting, for a ping of a pooled connection, and for one command.
+
+Every wait for a server ends, also when the network swallows all packets. A server's own limits
+(``statement_timeout``) would not: nobody would hear of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util.concurrency import await_only, in_greenlet
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from sqlhelpers.settings import DatabaseSettings
+
+_PING = 2.0  # seconds: a pooled connection that does not answer by then is replaced
+_CANCEL = 1.0  # seconds to tell the server that nobody waits any more
+_DAY = 86_400.0
+_LIMIT = "sqlhelpers_limit"  # in a connection's ``info``: the seconds, and the setting that they come from
+
+
+def pause(seconds: float) -> None:
+    """Wait; below an async manager, without blocking the event loop."""
+    if in_greenlet():
+        await_only(asyncio.sleep(seconds))
+    else:
+        time.sleep(seconds)
+
+
+def connect_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
+    """Return the arguments that bound how long the driver of ``url`` takes to connect.
+
+    For SQLite it is how long a writer waits for another one: ``command_timeout``.
+    """
+    driver, seconds = url.get_driver_name(), settings.connect_timeout
+    if driver in ("pysqlite", "aiosqlite"):
+        return {"timeout": settings.command_timeout or _DAY}
+    if driver == "asyncpg":
+        return {"timeout": seconds}
+    if driver in ("psycopg", "psycopg2"):
+        return {"connect_timeout": max(2, math.ceil(seconds))}  # libpq waits two seconds at least
+    if driver in ("pymysql", "asyncmy"):
+        # the drivers bound the handshake as a read
+        return {"connect_timeout": seconds, "read_timeout": seconds}
+    return {"connect_timeout": seconds} if driver == "aiomysql" else {}
+
+
+def bound(engine: Engine, settings: DatabaseSettings) -> None:
+    """Let no wait for the server of ``engine`` outlast the limits in ``settings``."""
+    if engine.dialect.name == "sqlite":
+        return
+    connecting = settings.connect_timeout
+    chosen = settings.sqlalchemy.connect_args or {}
+    command = chosen.get("command_timeout") or chosen.get("read_timeout") or settings.command_timeout
+
+    def while_connecting(connection: DBAPIConnection, _: object) -> None:
+        _set(connection, connecting)
+
+    def once_connected(connection: DBAPIConnection, record: Any) -> None:
+        _set(connection, command)
+        record.info[_LIMIT] = (command, "command_timeout")
+
+    event.listen(engine, "connect", while_connecting, insert=True)  # SQLAlchemy's first questions come after it
+    event.listen(engine, "connect", once_connected)
+    event.listen(engine, "handle_error", _explain)
+    ping = engine.dialect.do_ping
+
+    def do_ping(connection: DBAPIConnection) -> bool:
+        _set(connection, min(connecting, _PING))
+        try:
+            return ping(connection)
+        except TimeoutError:
+            _abandon(connection)
+            return False
+        finally:
+            _set(connection, command)
+
+    engine.dialect.do_ping = do_ping  # type: ignore[assignment,method-assign]  # a ping has no event to bound it by
+
+
+def limit_commands(connection: Connection, seconds: float, setting: str) -> None:
+    """Let every further command on ``connection`` take at most ``seconds``; 0 for no limit.
+
+    Args:
+        connection: one that does not go back to a pool.
+        seconds: the limit.
+        setting: the setting that it comes from, for the error message.
+    """
+    if connection.dialect.name != "sqlite":
+        _set(connection.connection, seconds)
+        connection.info[_LIMIT] = (seconds, setting)
+
+
+def _set(connection: DBAPIConnection | PoolProxiedConnection, seconds: float) -> None:
+    if isinstance(connection, PoolProxiedConnection):
+        driver: Any = connection.driver_connection
+    else:
+        driver = getattr(connection, "driver_connection", connection)
+    limit = seconds or None
+    package = type(driver).__module__.partition(".")[0]
+    if package == "psycopg":
+        kind = _psycopg_classes().get(type(driver))
+        if kind is not None:  # else it is of a user's own class
+            driver.__class__ = kind  # psycopg has no factory for connections
+            driver.command_timeout = limit
+    elif hasattr(driver, "command_timeout"):
+        driver.command_timeout = limit
+    elif package == "asyncpg":
+        driver._config = driver._config._replace(command_timeout=limit)
+    elif package in ("pymysql", "asyncmy"):
+        driver._read_timeout = limit
+
+
+@cache
+def _psycopg_classes() -> dict[type[Any], type[Any]]:
+    """Return, for each class of psycopg connections, one that stops waiting."""
+    import psycopg
+
+    class Limited(psycopg.Connection[Any]):
+        """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
+
+        command_timeout: float | None = None
+
+        def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().wait(_until(gen, self.command_timeout), *args, **kwargs)
+            except TimeoutError as error:
+                if psycopg.capabilities.has_cancel_safe():
+                    with suppress(Exception):
+                        self.cancel_safe(timeout=_CANCEL)
+                self.close()
+                raise psycopg.OperationalError(*error.args) from error
+
+    class AsyncLimited(psycopg.AsyncConnection[Any]):
+        """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
+
+        command_timeout: float | None = None
+
+        async def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().wait(_until(gen, self.command_timeout), *args, **kwargs)
+            except TimeoutError as error:
+                if psycopg.capabilities.has_cancel_safe():
+                    with suppress(Exception):
+                        await self.cancel_safe(timeout=_CANCEL)
+                await self.close()
+                raise psycopg.OperationalError(*error.args) from error
+
+    return {psycopg.Connection: Limited, psycopg.AsyncConnection: AsyncLimited}
+
+
+def _until(steps: Generator[Any, Any, Any], seconds: float | None) -> Generator[Any, Any, Any]:
+    """Go through psycopg's steps of one command, and raise if the server lets them wait for too long."""
+    if seconds is None:
+        return (yield from steps)
+    deadline = time.monotonic() + seconds
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted  # psycopg comes by at least every tenth of a second
+            if not ready and time.monotonic() > deadline:
+                raise TimeoutError(f"no answer within {seconds:g} s")
+            wanted = steps.send(ready)
+    except StopIteration as ended:
+        return ended.value
+
+
+def _abandon(connection: Any) -> None:
+    """Close a connection without a word to the server, which does not answer."""
+    driver = getattr(connection, "driver_connection", connection)
+    if hasattr(driver, "terminate"):
+        driver.terminate()
+
+
+def _explain(context: ExceptionContext) -> Exception | None:
+    """Name the limit that a command has outlasted, and give up the connection that it was waiting on."""
+    original, connection = context.original_exception, context.connection
+    if connection is None or not _timed_out(original):
+        return None
+    seconds, setting = connection.info.get(_LIMIT, (0, "command_timeout"))
+    if not connection.invalidated:
+        _abandon(connection.connection.dbapi_connection)
+    context.is_disconnect = True
+    context.invalidate_pool_on_disconnect = False  # the others may answer
+    reason = TimeoutError(f"no answer from the server within {seconds:g} s ({setting})")
+    return OperationalError(context.statement, None, reason, hide_parameters=True, connection_invalidated=True)
+
+
+def _timed_out(error: BaseException) -> bool:
+    if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+        return True
+    return type(error).__name__ == "OperationalError" and any(
+        words in str(error) for words in ("(timed out)", "(read timeout)", "The read operation timed out")
+    )
+
+
+class SchemaLimits:
+    """How long statements of revisions may wait for locks and run, on a connection that does not go back to a pool.
+
+    The server is told as well, so that it stops by itself, and, on PostgreSQL, looks every second whether
+    anybody still waits for its answer.
+
+    Args:
+        connection: a connection that is in no transaction.
+        lock: how long to wait for the lock of a table or a row, in seconds; 0 for no limit.
+        statement: how long one statement may take; 0 for no limit.
+    """
+
+    def __init__(self, connection: Connection, lock: float, statement: float) -> None:
+        self._connection = connection
+        self._default = self._current = (lock, statement)
+        if connection.dialect.name == "postgresql":
+            self._tell_postgres_all = _TELL_POSTGRES + (_TELL_POSTGRES_14 if _can_watch_its_client(connection) else "")
+            event.listen(connection, "begin", self._tell_postgres)  # as long as a transaction: autocommit_block ends it
+        self._tell()
+
+    def apply(self, lock: float | None = None, statement: float | None = None) -> None:
+        """Set other limits until they are set again; None for those that the connection began with."""
+        wanted = (self._default[0] if lock is None else lock, self._default[1] if statement is None else statement)
+        if wanted != self._current:
+            self._current = wanted
+            self._tell()
+
+    def _tell(self) -> None:
+        lock, statement = self._current
+        dialect = self._connection.dialect.name
+        limit_commands(self._connection, statement and statement + _GRACE, "ddl_statement_timeout")
+        if dialect == "postgresql" and self._connection.in_transaction():
+            self._tell_postgres(self._connection)
+        elif dialect in ("mysql", "mariadb"):
+            seconds = math.ceil(lock) or _LONGEST_WAIT
+            told = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
+            if getattr(self._connection.dialect, "is_mariadb", False):
+                told["max_statement_time"] = math.ceil(statement)
+            settings = ", ".join(f"SESSION {name} = {value}" for name, value in told.items())
+            self._connection.exec_driver_sql(f"SET {settings}")
+
+    def _tell_postgres(self, connection: Connection) -> None:
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            lock, statement = (f"{math.ceil(seconds * 1000)}" for seconds in self._current)
+            connection.execute(text(self._tell_postgres_all), {"lock": lock, "statement": statement})
+
+
+def _can_watch_its_client(connection: Connection) -> bool:
+    """Tell whether a server of PostgreSQL can find out during a statement that its client has gone."""
+    if (connection.dialect.server_version_info or ()) < _WATCHES_ITS_CLIENT:
+        return False
+    try:
+        connection.execute(text(f"SELECT 1{_TELL_POSTGRES_14}"))
+    except DBAPIError:  # its operating system does not tell
+        return False
+    finally:
+        connection.rollback()
+    return True
+
+
+_GRACE = 1.0  # seconds by which the server is to be quicker than we
+_LONGEST_WAIT = 31_536_000  # seconds
+_WATCHES_ITS_CLIENT = (14,)
+_TELL_POSTGRES = "SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true)"
+_TELL_POSTGRES_14 = ", set_config('client_connection_check_interval', '1000', true)"
