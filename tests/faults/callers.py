@@ -65,6 +65,22 @@ class Caller:
                 found = _first(await session.execute(text(step))) if isinstance(step, str) else (step(), found)[1]
         return found
 
+    def in_two_sessions(self) -> None:
+        """Open a session that has a connection, and in it another one."""
+        if self._runner is not None:
+            self._runner.run(self._in_two_sessions())
+            return
+        with self.manager.session() as first:
+            first.execute(text("SELECT 1"))
+            with self.manager.session() as second:
+                second.execute(text("SELECT 1"))
+
+    async def _in_two_sessions(self) -> None:
+        async with self.manager.session() as first:
+            await first.execute(text("SELECT 1"))
+            async with self.manager.session() as second:
+                await second.execute(text("SELECT 1"))
+
     @property
     def checked_out(self) -> int:
         """How many connections are not back in the pool."""

@@ -139,6 +139,24 @@ main(sys.argv[1:])
 """
 
 
+#: Runs ``sqlhelpers``, and tells when it waits between two attempts to get a lock or a server.
+TELLS_WHEN_IT_WAITS = """
+import pathlib, sys, time
+from sqlhelpers.cli import main
+
+sleep = time.sleep
+
+
+def tell(seconds):
+    pathlib.Path("is-waiting").touch()
+    sleep(seconds)
+
+
+time.sleep = tell
+main(sys.argv[1:])
+"""
+
+
 def _indented(body: str, depth: int) -> str:
     return "\n".join(" " * depth + line for line in body.splitlines())
 
@@ -182,11 +200,13 @@ class Shop:
         project: its folder.
         children: starts processes there.
         runtimes: every runtime that was made.
+        url: the URL of its database, for tests whose fixtures choose it.
     """
 
     project: Project
     children: Children
     runtimes: list[Runtime] = field(default_factory=list)
+    url: str = ""
 
     def write(self) -> None:
         """Write the models and three revisions."""

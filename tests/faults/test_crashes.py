@@ -10,7 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from databases import execute, rows, snapshot, tables
 from processes import until
-from shops import ASYNC_ONLY, BUSY, HALF_WAY, MODELS, WAIT_AFTER_SYNC, WAIT_IN_CREATE, WAITING, position, ran
+from shops import (
+    ASYNC_ONLY,
+    BUSY,
+    HALF_WAY,
+    MODELS,
+    TELLS_WHEN_IT_WAITS,
+    WAIT_AFTER_SYNC,
+    WAIT_IN_CREATE,
+    WAITING,
+    position,
+    ran,
+)
 
 from sqlhelpers import DatabaseStatus, SyncResult
 from sqlhelpers.exceptions import MigrationFailed, StateRefused
@@ -292,7 +303,7 @@ def test_a_signal_while_waiting_for_the_lock_is_heard(behind, place, number, sta
     """A run that waits for another ends at once; the other is not disturbed."""
     behind.revision("r4", WAITING)
     holder = behind.start_at("r4")
-    waiting = behind.children.python(WAITING_FOR_THE_LOCK)
+    waiting = behind.children.python(TELLS_WHEN_IT_WAITS, "run-sync")
     until((behind.project.folder / "is-waiting").exists, "it waits for the lock")
 
     waiting.send(number)
@@ -301,24 +312,6 @@ def test_a_signal_while_waiting_for_the_lock_is_heard(behind, place, number, sta
     behind.let_go("r4")
     assert holder.finish().status == 0
     assert ran(place) == [*ONCE_EACH, "r4"]
-
-
-#: Tells when it waits between two attempts to get the lock.
-WAITING_FOR_THE_LOCK = """
-import pathlib, sys, time
-from sqlhelpers.cli import main
-
-sleep = time.sleep
-
-
-def tell(seconds):
-    pathlib.Path("is-waiting").touch()
-    sleep(seconds)
-
-
-time.sleep = tell
-main(["run-sync"])
-"""
 
 
 @pytest.mark.parametrize("place", ["postgresql", "pgbouncer", "mariadb"], indirect=True)
