@@ -165,6 +165,13 @@ class AsyncDatabaseManager(BaseManager):
         """Return the state of every app in the database."""
         return await self._read(session, self.database.read)
 
+    async def wait(self, seconds: float) -> None:
+        """Wait until the server lets us in, at most for so many seconds; then raise what it said.
+
+        What will not pass by itself, a wrong password for instance, is raised at once.
+        """
+        await greenlet_spawn(self.database.wait, self.engine.sync_engine, seconds)
+
     async def sync(self) -> SyncResult:
         """Bring the database to the state that the code expects: create, upgrade, or leave it.
 

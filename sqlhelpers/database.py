@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sqlhelpers import checks, decisions, journal, locks, migrations, urls
+from sqlhelpers import checks, decisions, journal, locks, migrations, timeouts, urls
 from sqlhelpers.dialects import empty_database, refuse_hidden_tables, schema_transaction
 from sqlhelpers.engines import database_url, default_hooks
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
@@ -19,7 +19,6 @@ from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revisions import Revisions, alembic_config
 from sqlhelpers.runs import Run
 from sqlhelpers.scratch import scratch_database
-from sqlhelpers.timeouts import SchemaLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +128,10 @@ class Database:
         revisions = self.history(app).revisions
         return revisions.head() if revisions and revisions.heads() else None
 
+    def wait(self, engine: Engine, seconds: float) -> None:
+        """Wait for a server that is not up yet."""
+        timeouts.wait_for(engine, seconds)
+
     def change(
         self,
         engine: Engine,
@@ -169,7 +172,7 @@ class Database:
 
     def _run(self, connection: Connection, lock: locks.Lock, progress: Progress | None = None) -> Run:
         alembic = self.settings.alembic
-        limits = SchemaLimits(connection, alembic.ddl_lock_timeout, alembic.ddl_statement_timeout)
+        limits = timeouts.SchemaLimits(connection, alembic.ddl_lock_timeout, alembic.ddl_statement_timeout)
         shown, patience = urls.mask(self.url), self.settings.lock_timeout
         return Run(self.bind, shown, self.hooks, lock, limits, patience, progress)
 

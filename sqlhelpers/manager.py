@@ -102,6 +102,13 @@ class DatabaseManager(BaseManager):
         """Return the state of every app in the database."""
         return self._read(session, self.database.read)
 
+    def wait(self, seconds: float) -> None:
+        """Wait until the server lets us in, at most for so many seconds; then raise what it said.
+
+        What will not pass by itself, a wrong password for instance, is raised at once.
+        """
+        self.database.wait(self.engine, seconds)
+
     def sync(self) -> SyncResult:
         """Bring the database to the state that the code expects: create, upgrade, or leave it.
 

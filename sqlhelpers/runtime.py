@@ -125,6 +125,7 @@ class Runtime:
         binds: Sequence[str] = (),
         *,
         dry_run: bool = False,
+        wait: float = 0,
         progress: Progress | None = None,
         done: Callable[[DatabaseReport], None] | None = None,
     ) -> tuple[DatabaseReport, ...]:
@@ -136,6 +137,7 @@ class Runtime:
         Args:
             binds: the names of the databases; all of them if empty.
             dry_run: only look, and raise what a run would refuse.
+            wait: how many seconds to wait for a server that is not up yet.
             progress: called before each revision runs.
             done: called with the report on each database as soon as it is done.
 
@@ -149,7 +151,13 @@ class Runtime:
         def work(manager: DatabaseManager | AsyncDatabaseManager) -> Any:
             return manager.get_report() if dry_run else manager.sync_apps(progress)
 
-        return self._each(binds, work, done, refuse=dry_run)
+        def seen(report: DatabaseReport) -> None:
+            if dry_run:
+                refuse_doubtful(report)
+            if done:
+                done(report)
+
+        return self.perform_on_all(binds, work, seen, wait=wait)
 
     def status(
         self,
@@ -161,49 +169,72 @@ class Runtime:
         Raises:
             SeveralFailures: more than one database failed. If one did, its own error is raised.
         """
-        return self._each(binds, lambda manager: manager.get_report(), done)
+        return self.perform_on_all(binds, lambda manager: manager.get_report(), done)
 
-    def adopt(self, bind: str = "default", app: str | None = None) -> tuple[str, ...]:
-        """Record the position of an app whose tables are there already; return what differs if that is wrong."""
-        return self._one(bind, lambda manager: manager.adopt(app))  # type: ignore[no-any-return]
-
-    def _each(
+    def perform_on_all(
         self,
         binds: Sequence[str],
         work: Callable[[DatabaseManager | AsyncDatabaseManager], Any],
-        done: Callable[[DatabaseReport], None] | None,
+        done: Callable[[Any], None] | None = None,
         *,
-        refuse: bool = False,
-    ) -> tuple[DatabaseReport, ...]:
+        wait: float = 0,
+    ) -> tuple[Any, ...]:
+        """Do as ``perform`` for several databases, all of them if ``binds`` is empty, one after another.
+
+        Raises:
+            SeveralFailures: more than one database failed. If one did, its own error is raised.
+        """
         names = self.binds(binds)
         self.apps  # noqa: B018  # what is wrong with plugins and apps is wrong for every database
-        reports: list[DatabaseReport] = []
+        results: list[Any] = []
         errors: list[SqlhelpersError] = []
         for bind in names:
             try:
-                report = self._one(bind, work)
-                if refuse:
-                    refuse_doubtful(report)
+                result = self.perform(bind, work, wait=wait)
+                if done:
+                    done(result)
             except SqlhelpersError as error:
                 errors.append(error)
-                continue
-            reports.append(report)
-            if done:
-                done(report)
+            else:
+                results.append(result)
         if len(errors) > 1:
             raise SeveralFailures(errors)
         if errors:
             raise errors[0]
-        return tuple(reports)
+        return tuple(results)
 
-    def _one(self, bind: str, work: Callable[[DatabaseManager | AsyncDatabaseManager], Any]) -> Any:
+    def perform(
+        self,
+        bind: str,
+        work: Callable[[DatabaseManager | AsyncDatabaseManager], Any],
+        *,
+        wait: float = 0,
+    ) -> Any:
+        """Let ``work`` use a database's manager: the sync one, or the async one where only its driver is installed.
+
+        Not to be called while an event loop runs.
+
+        Args:
+            bind: the name of the database.
+            work: calls a method of the manager that it gets, and returns what that returns.
+            wait: how many seconds to wait for a server that is not up yet.
+
+        Returns:
+            the result of the method, awaited if the manager is the async one.
+
+        Raises:
+            DatabaseFailure: the database cannot be reached, or failed.
+        """
         database = self.database(bind)
         with failures_named(bind, database.url):
             try:
                 resolve(database.url, aio=False, drivers=self.plugins.drivers())
             except DriverNotInstalled:
-                return asyncio.run(_async_work(AsyncDatabaseManager.serving(database), work))
-            return work(self.manager(bind))
+                return asyncio.run(_perform_async(AsyncDatabaseManager.serving(database), work, wait))
+            manager = self.manager(bind)
+            if wait:
+                manager.wait(wait)
+            return work(manager)
 
     def attach(self, app: object) -> Self:
         """Wire this runtime into an application object of a framework.
@@ -254,6 +285,12 @@ class Runtime:
         await self.dispose_async()
 
 
-async def _async_work(manager: AsyncDatabaseManager, work: Callable[[AsyncDatabaseManager], Any]) -> Any:
+async def _perform_async(
+    manager: AsyncDatabaseManager,
+    work: Callable[[AsyncDatabaseManager], Any],
+    wait: float,
+) -> Any:
     async with manager:
+        if wait:
+            await manager.wait(wait)
         return await work(manager)

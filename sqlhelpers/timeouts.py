@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
@@ -45,9 +46,13 @@ def connect_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
 
     For SQLite it is how long a writer waits for another one: ``command_timeout``.
     """
-    driver, seconds = url.get_driver_name(), settings.connect_timeout
+    driver = url.get_driver_name()
     if driver in ("pysqlite", "aiosqlite"):
         return {"timeout": settings.command_timeout or _DAY}
+    return _within(driver, settings.connect_timeout)
+
+
+def _within(driver: str, seconds: float) -> dict[str, Any]:
     if driver == "asyncpg":
         return {"timeout": seconds}
     if driver in ("psycopg", "psycopg2"):
@@ -89,6 +94,37 @@ def bound(engine: Engine, settings: DatabaseSettings) -> None:
             _set(connection, command)
 
     engine.dialect.do_ping = do_ping  # type: ignore[assignment,method-assign]  # a ping has no event to bound it by
+
+
+def wait_for(engine: Engine, seconds: float) -> None:
+    """Wait until a server lets us in, at most for so many seconds; then raise what it said.
+
+    What will not pass by itself is raised at once: a wrong password, a database that does not exist.
+    """
+    deadline = time.monotonic() + seconds
+
+    def hurry(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
+        for name, limit in _within(engine.driver, max(deadline - time.monotonic(), 1)).items():
+            arguments[name] = min(limit, arguments.get(name) or limit)
+
+    event.listen(engine, "do_connect", hurry)
+    try:
+        while True:
+            try:
+                with engine.connect():
+                    return
+            except (SQLAlchemyError, OSError) as error:
+                if _WILL_NOT_PASS.search(str(error)) or time.monotonic() >= deadline:
+                    raise
+            pause(_BETWEEN_ATTEMPTS)
+    finally:
+        event.remove(engine, "do_connect", hurry)
+
+
+_BETWEEN_ATTEMPTS = 0.25  # seconds
+_WILL_NOT_PASS = re.compile(
+    "authentication failed|pg_hba.conf|does not exist|access denied|unknown database", re.IGNORECASE
+)
 
 
 def limit_commands(connection: Connection, seconds: float, setting: str) -> None:

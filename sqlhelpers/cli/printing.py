@@ -37,6 +37,10 @@ def printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[
             for report in reports:
                 if not report.apps:
                     click.echo(f"{report.bind}  {report.url}  no apps", err=True)
+                for app in report.apps:
+                    for revision in app.edited:
+                        text = f"revision {revision} was edited after it ran here"
+                        click.echo(f"note: {report.bind}: {app.app or '-'}: {text}", err=True)
                 for name in report.left_alone:
                     click.echo(f"note: {report.bind}: {name} belongs to an app that is not installed", err=True)
 

@@ -1,0 +1,113 @@
+"""The commands by which a person decides: what can lose something asks first."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+
+import click
+
+from sqlhelpers.cli.group import cli, confirm, database, open_runtime, yes
+from sqlhelpers.exceptions import Refused
+
+
+@cli.command()
+@click.argument("app", required=False)
+@click.option("--revision", help="The revision that the tables are at. Default: the newest.")
+@database
+def adopt(app: str | None, revision: str | None, bind: str) -> None:
+    r"""Record the revision of tables that were made without it, if they are as it makes them.
+
+    \b
+    Example: sqlhelpers adopt bookshop
+    """
+    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        differences = runtime.perform(bind, lambda manager: manager.adopt(app, revision))
+    _refuse_if(differences, f"the tables are not as {'revision ' + revision if revision else 'the models'} has them")
+    click.echo(f"{bind}  {app or '-'}  adopted" + (f" at {revision}" if revision else ""))
+
+
+@cli.command()
+@click.argument("app", required=False)
+@click.option("--applied", "word", flag_value="applied", help="All that the revision does is done, by hand.")
+@click.option("--rolled-back", "word", flag_value="rolled-back", help="All that it had done is undone, by hand.")
+@database
+def repair(app: str | None, word: str | None, bind: str) -> None:
+    r"""Say that a revision which was interrupted has been completed, or undone, by hand.
+
+    \b
+    Example: sqlhelpers repair bookshop --rolled-back
+    """
+    if word is None:
+        with open_runtime() as runtime:
+            report = runtime.perform(bind, lambda manager: manager.get_report())
+        reasons = [each.detail for each in report.apps if each.app == app or app is None]
+        said = next(filter(None, reasons), "nothing was interrupted")
+        raise Refused(f"say --applied or --rolled-back, once it is so: {said}")
+    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        differences = runtime.perform(bind, lambda manager: manager.repair(app, applied=word == "applied"))
+    _refuse_if(differences, "the tables are not as the models say")
+    click.echo(f"{bind}  {app or '-'}  repaired: {word.replace('-', ' ')}")
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})  # -1 is a revision
+@click.argument("app")
+@click.argument("revision")
+@database
+@yes
+def downgrade(app: str, revision: str, bind: str, *, yes: bool) -> None:
+    r"""Undo the revisions of an app down to REVISION, which can also be -1 or base.
+
+    \b
+    Example: sqlhelpers downgrade bookshop -1
+    """
+    confirm(f"Undo the revisions of {app!r} after {revision} in database {bind!r}? Data can be lost.", yes=yes)
+    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        runtime.perform(bind, lambda manager: manager.downgrade(revision, app))
+        at = runtime.perform(bind, lambda manager: manager.get_current_revisions(app=app))
+    click.echo(f"{bind}  {app}  downgraded to {', '.join(at) or 'base'}")
+
+
+@cli.command()
+@click.argument("app", required=False)
+@database
+@yes
+def drop(app: str | None, bind: str, *, yes: bool) -> None:
+    r"""Drop the tables of an app, or of all apps, with all that is in them.
+
+    \b
+    Example: sqlhelpers drop bookshop
+    """
+    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        histories = runtime.database(bind).histories
+        names = [table.fullname for each in histories if each.app == app or app is None for table in each.tables]
+        confirm(f"Drop {', '.join(names) or 'nothing'} with all rows in database {bind!r}?", yes=yes)
+        runtime.perform(bind, lambda manager: manager.drop(app))
+    click.echo(f"{bind}  {app or 'all apps'}  dropped")
+
+
+@cli.command()
+@click.argument("app")
+@click.option("--drop-tables", is_flag=True, help="Drop its tables as well, with all that is in them.")
+@database
+@yes
+def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
+    r"""Remove what records the position of an app that is not installed any more.
+
+    \b
+    Example: sqlhelpers retire oldshop --drop-tables
+    """
+    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        entries = runtime.perform(bind, lambda manager: manager.journal(app))
+        names = entries[-1].tables if entries and drop_tables else ()
+        lost = f" and drop {', '.join(names)} with all rows" if names else ""
+        confirm(f"Forget which revision {app!r} is at{lost} in database {bind!r}?", yes=yes)
+        runtime.perform(bind, lambda manager: manager.retire(app, drop_tables=drop_tables))
+    click.echo(f"{bind}  {app}  retired")
+
+
+def _refuse_if(differences: tuple[str, ...], reason: str) -> None:
+    for difference in differences:
+        click.echo(difference)
+    if differences:
+        raise Refused(f"{reason}, so nothing was recorded; change one or the other first")

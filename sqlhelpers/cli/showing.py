@@ -1,0 +1,126 @@
+"""The commands that show something, and change nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from sqlhelpers.cli.group import cli, databases, json_option, open_runtime
+from sqlhelpers.cli.printing import table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from click.shell_completion import ShellComplete
+
+
+@cli.command()
+@databases
+@json_option
+def check(binds: Sequence[str], *, as_json: bool) -> None:
+    r"""Find whatever is not as the code has it: drift, revisions, what an empty database would get. 1 if there is any.
+
+    \b
+    Example: sqlhelpers check -d default
+    """
+    rows: list[dict[str, str | None]] = []
+    sound: list[str] = []
+    try:
+        with open_runtime() as runtime, redirect_stdout(sys.stderr):
+            for bind in runtime.binds(binds):
+                found = runtime.perform(bind, lambda manager: manager.check())
+                sound += [bind] * (not found)
+                rows += ({"database": bind, **asdict(finding)} for finding in found)
+    finally:
+        if as_json:
+            click.echo(json.dumps(rows, indent=2))
+        else:
+            table([row["database"] or "", row["app"] or "-", row["kind"] or "", row["text"] or ""] for row in rows)
+            table([bind, "all as the code has it"] for bind in sound)
+    if any(row["kind"] != "skipped" for row in rows):
+        raise click.exceptions.Exit(1)
+
+
+@cli.command()
+@click.argument("app", required=False)
+@databases
+@json_option
+def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
+    r"""Show what was done to databases: which revision, when, for how long, and by whom.
+
+    \b
+    Example: sqlhelpers journal bookshop
+    """
+    rows: list[dict[str, Any]] = []
+    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        for bind in runtime.binds(binds):
+            entries = runtime.perform(bind, lambda manager: manager.journal(app))
+            rows += ({"database": bind, **asdict(entry), "seconds": entry.seconds} for entry in entries)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, default=lambda when: f"{when.isoformat()}Z"))
+        return
+    table(
+        [
+            *(row["database"], row["app"] or "-", row["action"], row["revision"], f"{row['begun']:%Y-%m-%d %H:%M:%S}"),
+            *(f"{row['seconds']:.2f} s" if row["seconds"] is not None else "", row["outcome"] or "not finished"),
+            row["who"],
+        ]
+        for row in rows
+    )
+
+
+@cli.command()
+@json_option
+def plugins(*, as_json: bool) -> None:
+    """List apps, plugins and adapters: versions, hooks, and why something is not loaded."""
+    from sqlhelpers.exceptions import DiscoveryError
+    from sqlhelpers.plugin_manager import PluginManager
+    from sqlhelpers.settings import Settings
+
+    settings, manager, failure = Settings(), PluginManager(), None
+    try:
+        with redirect_stdout(sys.stderr):
+            manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+    except DiscoveryError as error:
+        failure = error
+    if as_json:
+        click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
+    else:
+        table(
+            [info.kind, info.name, info.distribution, info.value, info.state, info.reason or ", ".join(info.hooks)]
+            for info in manager.found
+        )
+    if failure:
+        raise failure
+
+
+@cli.command()
+@json_option
+def config(*, as_json: bool) -> None:
+    """Show every setting, its value, and where it came from."""
+    from sqlhelpers.settings import Settings
+
+    rows = list(Settings().origins())
+    if as_json:
+        click.echo(json.dumps([dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows], indent=2))
+    else:
+        table([name, "=", value, f"({origin})"] for name, value, origin in rows)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    r"""Print the completion script for a shell.
+
+    \b
+    Example: eval "$(sqlhelpers completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    made = cast("type[ShellComplete]", get_completion_class(shell))  # the choices are those that click knows
+    click.echo(made(cli, {}, "sqlhelpers", "_SQLHELPERS_COMPLETE").source())

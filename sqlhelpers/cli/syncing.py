@@ -1,0 +1,44 @@
+"""The commands that bring databases up to date, and that show their state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sqlhelpers.cli.group import cli, databases, json_option, open_runtime
+from sqlhelpers.cli.printing import Bar, done, found, planned, printed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@cli.command("run-sync")
+@databases
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--wait", metavar="SECONDS", type=click.FloatRange(0), default=0, help="Wait for a server to be up.")
+@json_option
+def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_json: bool) -> None:
+    r"""Create or upgrade databases; run it as often as you like.
+
+    \b
+    Example: sqlhelpers run-sync -d default --dry-run
+    """
+    with open_runtime() as runtime, printed(as_json, planned if dry_run else done) as show, Bar() as bar:
+        runtime.run_sync(binds, dry_run=dry_run, wait=wait, progress=bar.advance, done=show)
+
+
+@cli.command()
+@databases
+@click.option("--check", is_flag=True, help="End with status 1 unless everything is up to date.")
+@json_option
+def status(binds: Sequence[str], *, check: bool, as_json: bool) -> None:
+    r"""Show the state of databases, and change nothing.
+
+    \b
+    Example: sqlhelpers status --check
+    """
+    with open_runtime() as runtime, printed(as_json, found) as show:
+        reports = runtime.status(binds, show)
+    if check and any(report.status.name != "UP_TO_DATE" for report in reports):
+        raise click.exceptions.Exit(1)
