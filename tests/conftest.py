@@ -6,11 +6,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from projects import Finished, Project
-from servers import MariadbServer, PostgresServer
+from servers import MariadbServer, PgBouncer, PostgresServer
 from throwaway import Server, ServerAbsent, running
 from wheels import ROOT, Environment, build, new_environment
 
@@ -35,6 +35,24 @@ def mariadb_server() -> Iterator[Server]:
     yield from _running(MariadbServer)
 
 
+@pytest.fixture(scope="session")
+def pgbouncer_server(postgres_server: PostgresServer) -> Iterator[Server]:
+    """A running PgBouncer with twenty connections to each database."""
+    yield from _running(PgBouncer, behind=postgres_server, pool_size=20)
+
+
+@pytest.fixture(scope="session")
+def small_pgbouncer_server(postgres_server: PostgresServer) -> Iterator[Server]:
+    """A running PgBouncer with two connections to each database."""
+    yield from _running(PgBouncer, behind=postgres_server, pool_size=2)
+
+
+@pytest.fixture(scope="session")
+def narrow_pgbouncer_server(postgres_server: PostgresServer) -> Iterator[Server]:
+    """A running PgBouncer with a single connection to each database."""
+    yield from _running(PgBouncer, behind=postgres_server, pool_size=1)
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """The URL of a SQLite file that does not exist yet."""
@@ -52,6 +70,27 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 def mariadb_url(mariadb_server: MariadbServer) -> Iterator[str]:
     """The URL of an empty MariaDB database, without a driver."""
     with mariadb_server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def pgbouncer_url(pgbouncer_server: PgBouncer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database behind PgBouncer."""
+    with pgbouncer_server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def small_pgbouncer_url(small_pgbouncer_server: PgBouncer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database behind a PgBouncer with a pool of two."""
+    with small_pgbouncer_server.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def narrow_pgbouncer_url(narrow_pgbouncer_server: PgBouncer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database behind a PgBouncer with a pool of one."""
+    with narrow_pgbouncer_server.fresh_database() as url:
         yield url
 
 
@@ -127,11 +166,11 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
     return report
 
 
-def _running(kind: type[Server]) -> Iterator[Server]:
+def _running(kind: type[Server], **options: Any) -> Iterator[Server]:
     try:
         kind.require()
     except ServerAbsent as absent:
         outcome = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         raise outcome.Exception(str(absent), pytrace=False) from absent
-    with running(kind) as server:
+    with running(kind, **options) as server:
         yield server

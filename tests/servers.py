@@ -1,4 +1,4 @@
-"""The servers that tests can ask for: PostgreSQL and MariaDB."""
+"""The servers that tests can ask for: PostgreSQL, PgBouncer in front of it, and MariaDB."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pymysql
-from throwaway import Server, find_program
+from throwaway import Server, find_program, new_password
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SUPERUSER = "superuser"
-_PASSWORD = "secret-of-the-superuser"
+_PASSWORD = new_password()
 
 
 class PostgresServer(Server):
@@ -58,17 +58,7 @@ class PostgresServer(Server):
 
     def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
         """Run one statement as superuser, and return its rows."""
-        with psycopg.connect(
-            host="127.0.0.1",
-            port=self.port,
-            user=_SUPERUSER,
-            password=_PASSWORD,
-            dbname=database or "postgres",
-            autocommit=True,
-            connect_timeout=5,
-        ) as connection:
-            cursor = connection.execute(sql)
-            return cursor.fetchall() if cursor.description else []
+        return _execute(self.port, sql, database or "postgres")
 
     def create_role(self, name: str, password: str) -> None:
         """Create a role that may log in."""
@@ -81,6 +71,76 @@ class PostgresServer(Server):
     def drop_database(self, name: str) -> None:
         """Drop a database, and end the connections that are open to it."""
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+class PgBouncer(Server):
+    """A PgBouncer in front of a PostgreSQL server: each transaction may have another of its few connections.
+
+    Every role and every database of the server behind can be used, with the same password.
+    """
+
+    account = "postgres"
+    stop_signal = signal.SIGINT
+    dialect = "postgresql"
+    error = psycopg.OperationalError
+
+    def __init__(self, folder: Path, port: int, *, behind: PostgresServer, pool_size: int) -> None:
+        super().__init__(folder, port)
+        self.numbers = behind.numbers
+        self.behind = behind
+        self.pool_size = pool_size
+        self.create_role = behind.create_role
+        self.create_database = behind.create_database
+        self.drop_database = behind.drop_database
+
+    @classmethod
+    def programs(cls) -> tuple[str, str]:
+        """Return the path of ``pgbouncer``, twice."""
+        program = find_program("PgBouncer", "pgbouncer", Path("/usr/sbin"), Path("/usr/local/sbin"))
+        return program, program
+
+    def setup_command(self) -> Sequence[str]:
+        """Write its configuration; there is no command for that."""
+        (self.folder / "roles").write_text(f'"{_SUPERUSER}" "{_PASSWORD}"\n')
+        options = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": self.folder / "roles",
+            "auth_user": _SUPERUSER,
+            "auth_query": "SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1",
+            "pool_mode": "transaction",
+            "default_pool_size": self.pool_size,
+            "max_client_conn": 500,
+        }
+        settings = "".join(f"{name} = {value}\n" for name, value in options.items())
+        databases = f"* = host=127.0.0.1 port={self.behind.port}\n"
+        (self.folder / "pgbouncer.ini").write_text(f"[databases]\n{databases}[pgbouncer]\n{settings}")
+        return ()
+
+    def command(self) -> Sequence[str]:
+        """Return the command that runs the pooler."""
+        return self.programs()[1], str(self.folder / "pgbouncer.ini")
+
+    def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement as superuser, through the pooler, and return its rows."""
+        return _execute(self.port, sql, database or "postgres")
+
+
+def _execute(port: int, sql: str, database: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=port,
+        user=_SUPERUSER,
+        password=_PASSWORD,
+        dbname=database,
+        autocommit=True,
+        prepare_threshold=None,
+        connect_timeout=5,
+    ) as connection:
+        cursor = connection.execute(sql)
+        return cursor.fetchall() if cursor.description else []
 
 
 class MariadbServer(Server):

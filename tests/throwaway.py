@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -17,10 +18,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     import signal
     from collections.abc import Iterator, Sequence
+    from typing import IO
 
 _INSTALL = "on Debian: apt install postgresql mariadb-server pgbouncer"
 _START_WITHIN = 60.0  # seconds
 _STOP_WITHIN = 20.0
+
+#: Every password that was made up. None of them may be shown anywhere.
+MADE_UP: set[str] = set()
+
+
+def new_password() -> str:
+    """Return a password that nobody has guessed or typed before."""
+    password = secrets.token_hex(12)
+    MADE_UP.add(password)
+    return password
 
 
 class ServerAbsent(Exception):
@@ -33,7 +45,7 @@ class Server:
     Attributes:
         folder: holds all that the server writes.
         port: where it listens.
-        pid: its process.
+        numbers: for the names of its databases.
     """
 
     account: ClassVar[str]  # what the server runs as, if the tests run as root
@@ -44,8 +56,14 @@ class Server:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.port = port
-        self.pid = 0
-        self._numbers = itertools.count(1)
+        self.numbers = itertools.count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process
+        return self._process.pid
 
     @classmethod
     def programs(cls) -> tuple[str, str]:
@@ -63,7 +81,7 @@ class Server:
         _account(cls)
 
     def setup_command(self) -> Sequence[str]:
-        """Return the command that makes the data folder."""
+        """Return the command that makes the data folder; an empty one if there is nothing to run."""
         raise NotImplementedError
 
     def command(self) -> Sequence[str]:
@@ -90,11 +108,29 @@ class Server:
         """Return a URL without a driver."""
         return f"{self.dialect}://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
+    def start(self) -> None:
+        """Start the server, and return when it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self.command(), **_surroundings(self, log))
+        _wait_for(self, self._process)
+
+    def stop(self) -> None:
+        """Stop the server; nothing happens if it does not run."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(self.stop_signal)
+        try:
+            process.wait(_STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
     @contextmanager
     def fresh_database(self) -> Iterator[str]:
         """Create a database and a role that owns it, yield its URL, and drop the database."""
-        name = f"check_{next(self._numbers)}"  # MariaDB lets everybody into what is called test_...
-        password = f"secret-of-{name}"
+        name = f"check_{next(self.numbers)}"  # MariaDB lets everybody into what is called test_...
+        password = new_password()
         self.create_role(name, password)
         self.create_database(name, owner=name)
         try:
@@ -104,36 +140,35 @@ class Server:
 
 
 @contextmanager
-def running(kind: type[Server]) -> Iterator[Server]:
-    """Start a server, yield it when it answers, stop it, and remove its folder."""
+def running(kind: type[Server], **options: Any) -> Iterator[Server]:
+    """Start a server, yield it when it answers, stop it, and remove its folder.
+
+    Args:
+        kind: which server.
+        options: what this kind wants to know beside its folder and its port.
+    """
     account = _account(kind)
     folder = Path(tempfile.mkdtemp(prefix=f"sqlhelpers-{kind.dialect}-"))
     try:
         folder.chmod(0o755)  # also for the account that the server runs as
         os.chown(folder, account.get("user", -1), account.get("group", -1))
-        server = kind(folder, _free_port())
-        with (folder / "log").open("wb") as log:
-            surroundings = {**account, "cwd": folder, "env": _environment(folder), "stdout": log, "stderr": log}
-            subprocess.run(server.setup_command(), check=True, **surroundings)
-            with _process(server, surroundings):
-                yield server
+        server = kind(folder, _free_port(), **options)
+        setup = server.setup_command()
+        if setup:
+            with (folder / "log").open("ab") as log:
+                subprocess.run(setup, check=True, **_surroundings(server, log))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(folder)
 
 
-@contextmanager
-def _process(server: Server, surroundings: dict[str, Any]) -> Iterator[None]:
-    with subprocess.Popen(server.command(), **surroundings) as process:
-        server.pid = process.pid
-        try:
-            _wait_for(server, process)
-            yield
-        finally:
-            process.send_signal(server.stop_signal)
-            try:
-                process.wait(_STOP_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
+def _surroundings(server: Server, log: IO[bytes]) -> dict[str, Any]:
+    environment = _environment(server.folder)
+    return {**_account(type(server)), "cwd": server.folder, "env": environment, "stdout": log, "stderr": log}
 
 
 def _wait_for(server: Server, process: subprocess.Popen[bytes]) -> None:

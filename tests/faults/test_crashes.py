@@ -1,0 +1,463 @@
+"""A run that is killed, interrupted or fails: all of it is undone, or where that cannot be, the next run says so."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from databases import execute, rows, snapshot, tables
+from processes import until
+from shops import (
+    ASYNC_ONLY,
+    BUSY,
+    HALF_WAY,
+    MODELS,
+    TELLS_WHEN_IT_WAITS,
+    WAIT_AFTER_SYNC,
+    WAIT_IN_CREATE,
+    WAITING,
+    position,
+    ran,
+)
+
+from sqlhelpers import DatabaseStatus, SyncResult
+from sqlhelpers.exceptions import MigrationFailed, StateRefused
+
+ONCE_EACH = ["r1", "r2", "r3"]
+SIGNALS = [pytest.param(signal.SIGINT, 130, id="SIGINT"), pytest.param(signal.SIGTERM, 143, id="SIGTERM")]
+undoes_ddl = pytest.mark.parametrize("place", ["sqlite", "postgresql", "pgbouncer"], indirect=True)
+cannot_undo_ddl = pytest.mark.parametrize("place", ["mariadb"], indirect=True)
+both_kinds = pytest.mark.parametrize("kind", ["sync", "async"])
+
+
+@pytest.fixture
+def behind(shop, place):
+    """A shop whose database is at r3."""
+    shop.use(place)
+    shop.upgrade("r3")
+    return shop
+
+
+def start_at(shop, revision, kind):
+    """Start ``sqlhelpers run-sync`` with a sync or an async driver, and wait until it is in a revision."""
+    child = shop.start() if kind == "sync" else shop.children.python(ASYNC_ONLY, "run-sync")
+    shop.wait_for(child, revision)
+    return child
+
+
+def seconds_until_another_may(shop, end):
+    """Let a manager wait for the lock, end the run that holds it, and return how long it took until the manager had it.
+
+    Also returns what came of the manager's own run.
+    """
+
+    def attempt():
+        try:
+            return runtime.manager().sync()
+        except StateRefused as refused:
+            return refused
+
+    with shop.runtime() as runtime, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(attempt)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        began = time.monotonic()
+        end()
+        came_of_it = waiting.result(30)
+        return time.monotonic() - began, came_of_it
+
+
+@undoes_ddl
+@both_kinds
+def test_kill_9_in_a_revision_leaves_no_trace(behind, place, kind):
+    """The database is as it was before the run, and the next run does all of it, once."""
+    before = snapshot(place)
+    behind.revision("r4")
+    behind.revision("r5", WAITING)
+
+    start_at(behind, "r5", kind).kill()
+
+    behind.let_go("r5")
+    assert snapshot(place) == before
+    assert behind.start().finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4", "r5"]
+
+
+@cannot_undo_ddl
+@both_kinds
+def test_kill_9_in_a_revision_that_cannot_be_undone_is_told(behind, place, kind):
+    """The next run ends with status 3, names the revision and the way out, and changes nothing, however often."""
+    behind.revision("r4")
+    behind.revision("r5", WAITING)
+
+    start_at(behind, "r5", kind).kill()
+
+    before = snapshot(place)
+    behind.let_go("r5")
+    for refused in (behind.start().finish(), behind.children.python(ASYNC_ONLY, "run-sync").finish()):
+        assert refused.status == 3, refused
+        assert len(refused.errors) == 1
+        assert re.search(r"\br5\b.*sqlhelpers repair shop", refused.stderr)
+    assert snapshot(place) == before
+    assert position(place) == ["r4"]
+    with behind.runtime() as runtime:
+        assert runtime.manager().get_status() is DatabaseStatus.INTERRUPTED
+
+
+@pytest.mark.parametrize("place", ["postgresql", "pgbouncer"], indirect=True)
+@both_kinds
+def test_kill_9_during_a_long_statement_ends_the_statement(behind, place, kind, postgres_server):
+    """The server does not go on with what nobody waits for: another run soon has the tables, and nothing is left."""
+    behind.revision("r4", BUSY)
+    child = start_at(behind, "r4", kind)
+    behind.revision("r4")
+
+    seconds, result = seconds_until_another_may(behind, child.kill)
+
+    assert result is SyncResult.UPGRADED
+    assert seconds < 4  # two for the lock, two for the tables
+    assert ran(place) == [*ONCE_EACH, "r4"]
+    assert not postgres_server.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%sleep(30)' AND state = 'active'"
+    )
+
+
+@both_kinds
+def test_a_killed_holder_delays_the_others_under_two_seconds(behind, place, kind):
+    """The lock goes with the process that held it, even if that could do nothing more."""
+    behind.revision("r4", WAITING)
+    child = start_at(behind, "r4", kind)
+    behind.revision("r4")  # what the next run finds does not wait
+
+    seconds, result = seconds_until_another_may(behind, child.kill)
+
+    assert seconds < 2
+    if place.startswith("mariadb"):
+        assert "r4" in str(result)
+    else:
+        assert result is SyncResult.UPGRADED
+
+
+@undoes_ddl
+def test_kill_9_during_create_leaves_no_trace(shop, place):
+    """A database in which the first tables were being created is empty again, and is created by the next run."""
+    shop.use(place, bootstrap="models")
+    shop.project.write("shop/models.py", MODELS + WAIT_IN_CREATE)
+
+    shop.start_at("create").kill()
+
+    shop.let_go("create")
+    assert tables(place) == set()
+    assert "created at r3" in shop.start().finish().stdout
+
+
+@cannot_undo_ddl
+def test_kill_9_during_create_that_cannot_be_undone_is_told(shop, place, command):
+    """The next run is refused; after the tables were dropped by hand and ``repair`` was told so, it creates them."""
+    shop.use(place, bootstrap="models")
+    shop.project.write("shop/models.py", MODELS + WAIT_IN_CREATE)
+
+    shop.start_at("create").kill()
+
+    shop.let_go("create")
+    before = snapshot(place)
+    refused = command("run-sync")
+    assert refused.status == 3
+    assert "creation of its tables" in refused.stderr
+    assert "sqlhelpers repair shop" in refused.stderr
+    assert command("repair", "shop", "--applied").status == 3
+    assert snapshot(place) == before
+    execute(place, *(f"DROP TABLE {name}" for name in tables(place) - {"sqlhelpers_journal"}))
+    assert command("repair", "shop", "--rolled-back").status == 0
+    assert "created at r3" in command("run-sync").stdout
+
+
+@undoes_ddl
+def test_kill_9_after_the_sync_leaves_no_trace(behind, place):
+    """What a plugin adds after the sync is in the same transaction: all is there, or nothing."""
+    before = snapshot(place)
+    behind.revision("r4")
+
+    child = behind.children.python(WAIT_AFTER_SYNC)
+    behind.wait_for(child, "seed")
+    child.kill()
+
+    behind.let_go("seed")
+    assert snapshot(place) == before
+    assert behind.children.python(WAIT_AFTER_SYNC).finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4", "seed"]
+
+
+@cannot_undo_ddl
+def test_kill_9_after_the_sync_keeps_what_was_finished(behind, place):
+    """Where each revision is committed as it ends, the next run adds what the plugin could not."""
+    behind.revision("r4")
+
+    child = behind.children.python(WAIT_AFTER_SYNC)
+    behind.wait_for(child, "seed")
+    child.kill()
+
+    behind.let_go("seed")
+    assert position(place) == ["r4"]
+    assert behind.children.python(WAIT_AFTER_SYNC).finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4", "seed"]
+
+
+@undoes_ddl
+@both_kinds
+def test_an_exception_half_way_undoes_everything(behind, place, kind):
+    """The revisions before it in the same run included; mended, the next run succeeds."""
+    before = snapshot(place)
+    behind.revision("r4")
+    behind.revision("r5", HALF_WAY)
+
+    child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
+    failed = child.finish()
+
+    assert failed.status == 1
+    assert re.search(r"revision r5 of app 'shop' failed \(.*r5.py\): RuntimeError: half-way", failed.errors[0])
+    assert snapshot(place) == before
+    behind.revision("r5")
+    assert behind.start().finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4", "r5"]
+
+
+@cannot_undo_ddl
+@both_kinds
+def test_an_exception_half_way_that_cannot_be_undone_is_told(behind, place, kind):
+    """The run ends with status 1, the next one with status 3, and a person says when it was mended."""
+    behind.revision("r4", HALF_WAY)
+    child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
+
+    failed, refused = child.finish(), behind.start().finish()
+
+    assert failed.status == 1
+    assert refused.status == 3
+    assert re.search(r"\br4\b.*sqlhelpers repair shop", refused.stderr)
+    execute(place, "ALTER TABLE author DROP COLUMN r4")
+    assert behind.start("repair", "shop", "--rolled-back").finish().status == 0
+    behind.revision("r4")
+    assert behind.start().finish().status == 0
+    assert position(place) == ["r4"]
+
+
+@cannot_undo_ddl
+def test_a_revision_that_failed_before_it_changed_anything_runs_again(behind, place):
+    """An error before its first statement leaves nothing to repair."""
+    behind.revision("r4", "1 / 0")
+    failed = behind.start().finish()
+    behind.revision("r4")
+
+    assert failed.status == 1
+    assert behind.start().finish().status == 0
+    assert position(place) == ["r4"]
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+@both_kinds
+def test_a_signal_in_a_revision_undoes_the_run(behind, place, kind, number, status):
+    """The process ends with 130 or 143 and one line, what can be undone is, and within 2 s the lock is free."""
+    behind.revision("r4", WAITING)
+    child = start_at(behind, "r4", kind)
+    behind.revision("r4")
+
+    seconds, result = seconds_until_another_may(behind, lambda: child.send(number))
+
+    finished = child.finish()
+    assert finished.status == status
+    assert len(finished.stderr.splitlines()) == 1, finished
+    assert "Traceback" not in finished.stderr
+    assert seconds < 2
+    if place.startswith("mariadb"):
+        assert "sqlhelpers repair shop" in str(result)
+        assert position(place) == ["r3"]
+    else:
+        assert result is SyncResult.UPGRADED
+        assert ran(place) == [*ONCE_EACH, "r4"]
+
+
+@pytest.mark.parametrize("place", ["postgresql", "pgbouncer", "mariadb"], indirect=True)
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_signal_during_a_long_statement_is_heard(behind, place, request, number, status):
+    """Nobody waits for the end of the statement: the process ends within 2 s, and the server stops as well."""
+    behind.revision("r4", BUSY)
+    child = behind.start_at("r4")
+
+    child.send(number)
+
+    assert child.finish(2).status == status
+    server = request.getfixturevalue("mariadb_server" if place.startswith("mariadb") else "postgres_server")
+    query = (
+        "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%'"
+        if place.startswith("mariadb")
+        else "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+    )
+    until(lambda: not server.execute(query), "the statement ends in the server", 3)
+
+
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_signal_while_waiting_for_the_lock_is_heard(behind, place, number, status):
+    """A run that waits for another ends at once; the other is not disturbed."""
+    behind.revision("r4", WAITING)
+    holder = behind.start_at("r4")
+    waiting = behind.children.python(TELLS_WHEN_IT_WAITS, "run-sync")
+    until((behind.project.folder / "is-waiting").exists, "it waits for the lock")
+
+    waiting.send(number)
+
+    assert waiting.finish(2).status == status
+    behind.let_go("r4")
+    assert holder.finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4"]
+
+
+@pytest.mark.parametrize("place", ["postgresql", "pgbouncer", "mariadb"], indirect=True)
+@both_kinds
+def test_a_run_that_has_lost_its_lock_stops(behind, place, kind, request):
+    """When the connection that holds the lock is ended, no further revision begins and nothing is committed."""
+    behind.revision("r4", WAITING)
+    behind.revision("r5")
+    child = start_at(behind, "r4", kind)
+
+    end_lock_connections(place, request)
+    behind.let_go("r4")
+    stopped = child.finish()
+
+    assert stopped.status == 1
+    assert "lock" in stopped.errors[0]
+    assert "r5" not in ran(place)
+    if not place.startswith("mariadb"):
+        assert ran(place) == ONCE_EACH
+        assert behind.start().finish().status == 0
+        assert ran(place) == [*ONCE_EACH, "r4", "r5"]
+
+
+def end_lock_connections(place, request):
+    """End the server's connections that hold a lock of ours in the database of ``place``."""
+    name = place.rpartition("/")[2]
+    if place.startswith("mariadb"):
+        server = request.getfixturevalue("mariadb_server")
+        found = server.execute(f"SELECT IS_USED_LOCK('sqlhelpers:{name}')")
+        server.execute(f"KILL {found[0][0]}")
+    else:
+        server = request.getfixturevalue("postgres_server")
+        ended = server.execute(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+            f"WHERE l.locktype = 'advisory' AND d.datname = '{name}'",
+        )
+        assert len(ended) == 1
+
+
+@pytest.mark.parametrize("place", ["postgresql", "pgbouncer"], indirect=True)
+@both_kinds
+def test_a_connection_that_is_lost_in_a_revision_undoes_the_run(behind, place, kind, postgres_server):
+    """The run ends with status 1 and one line, and the next one succeeds."""
+    behind.revision("r4", WAITING)
+    child = start_at(behind, "r4", kind)
+
+    name = place.rpartition("/")[2]
+    postgres_server.execute(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' "
+        "AND query LIKE 'ALTER TABLE author%'"
+    )
+    behind.let_go("r4")
+    failed = child.finish()
+
+    assert failed.status == 1
+    assert len(failed.stderr.splitlines()) == 1, failed
+    assert ran(place) == ONCE_EACH
+    assert behind.start().finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_failed_revision_leaves_the_manager_usable(behind, place, kind):
+    """After the error the same manager answers, and has no connection checked out."""
+    if place.startswith("mariadb"):
+        behind.revision("r4", "1 / 0")
+    else:
+        behind.revision("r4", HALF_WAY)
+
+    with behind.runtime() as runtime, pytest.raises(MigrationFailed, match="r4"):
+        runtime.manager().sync()
+    child = behind.children.python(TRIES_TWICE, kind)
+    behind.wait_for(child, "first")
+    behind.revision("r4")
+    behind.let_go("first")
+
+    assert child.finish().stdout.split() == ["MigrationFailed", "UPGRADED", "0"]
+
+
+#: Tries to sync, tells that it has failed, tries again, and prints what came of both and how many connections are out.
+TRIES_TWICE = """
+import asyncio, os, pathlib, sys, time
+from sqlhelpers import Runtime
+from sqlhelpers.exceptions import MigrationFailed
+
+runtime, is_async = Runtime(), sys.argv[1] == "async"
+
+
+async def twice():
+    manager = runtime.async_manager() if is_async else runtime.manager()
+    try:
+        await manager.sync() if is_async else manager.sync()
+    except MigrationFailed as error:
+        print(type(error).__name__)
+    pathlib.Path("at-first").write_text(str(os.getpid()))
+    deadline = time.monotonic() + 60
+    while not pathlib.Path("go-first").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print((await manager.sync() if is_async else manager.sync()).name)
+    print(manager.engine.pool.checkedout())
+    await runtime.dispose_async()
+
+
+asyncio.run(twice())
+"""
+
+
+@undoes_ddl
+def test_what_an_autocommit_block_has_committed_is_not_run_again(behind, place):
+    """When a later revision fails, the position of one that has committed for itself stays."""
+    body = "with op.get_context().autocommit_block():\n    op.create_index('ix_author_name', 'author', ['name'])"
+    behind.revision("r4", body)
+    behind.revision("r5", HALF_WAY)
+
+    failed = behind.start().finish()
+    behind.revision("r5")
+
+    assert failed.status == 1
+    assert position(place) == ["r4"]
+    assert behind.start().finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4", "r5"]
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_the_lock_file_of_a_killed_run_is_no_lock(behind, place):
+    """The file stays where it is, and keeps nobody out."""
+    behind.use(place, lock_timeout=0.2)
+    behind.revision("r4", WAITING)
+    behind.start_at("r4").kill()
+    behind.revision("r4")
+
+    assert list(behind.project.folder.parent.glob("test.db-lock"))
+    assert behind.start().finish().status == 0
+
+
+def test_the_journal_knows_who_was_interrupted(behind, place, command):
+    """On a database that cannot undo DDL it has the revision that was begun; elsewhere the entry is undone as well."""
+    behind.revision("r4", WAITING)
+    child = behind.start_at("r4")
+    child.kill()
+
+    entries = rows(place, "SELECT revision, who FROM sqlhelpers_journal WHERE finished IS NULL")
+
+    if place.startswith("mariadb"):
+        assert entries[0][0] == "r4"
+        assert f"pid {child.pid}" in entries[0][1]
+        assert "r4" in command("journal").stdout
+    else:
+        assert entries == []
