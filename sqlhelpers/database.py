@@ -156,7 +156,7 @@ class Database:
         where = f"database {self.bind!r} ({shown})"
         with (
             locks.only_run(engine, where, self.settings.lock_timeout) as lock,
-            locks.connected(engine) as connection,
+            locks.connected(engine, lock) as connection,
         ):
             return work(connection, self._run(connection, lock, progress), *arguments, **options)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _PAUSE = 0.1  # seconds between two attempts
 _SHORT_PAUSE = 0.02
+_LAST_WORD = 1.0  # seconds that the server may take to hear that the lock is free
 _ONE_ANSWER = 5.0  # seconds that the server may take to answer, however short the wait for the lock is
 _KEY = int.from_bytes(hashlib.sha256(b"sqlhelpers").digest()[:8], "big", signed=True)
 _LONGEST_NAME = 64  # characters in the name of a lock of MySQL
@@ -63,15 +64,19 @@ class Lock:
         """Say who holds the lock."""
         return "nobody"
 
+    def release(self) -> None:
+        """Let others have the lock."""
 
-@contextmanager
-def connected(engine: Engine) -> Iterator[Connection]:
-    """Open a connection that is closed at the end, so that nothing set on it reaches who uses the pool later."""
-    with engine.connect() as connection:
-        yield connection
-        if not isinstance(engine.pool, StaticPool):  # there one connection is the database
-            connection.rollback()
-            connection.invalidate()
+    def abort(self, statement_of: Any) -> None:
+        """End a statement whose answer nobody waits for any more, where the server would go on with it.
+
+        Args:
+            statement_of: what ``session`` has said of the connection that it runs on.
+        """
+
+    def session(self, connection: Connection) -> Any:  # noqa: ARG002  # others look at it
+        """Return the name that the server has for a connection."""
+        return None
 
 
 @contextmanager
@@ -102,10 +107,27 @@ def only_run(engine: Engine, where: str, seconds: float) -> Iterator[Lock]:
 
 
 @contextmanager
+def connected(engine: Engine, lock: Lock) -> Iterator[Connection]:
+    """Open a connection that is closed at the end, so that nothing set on it reaches who uses the pool later."""
+    with engine.connect() as connection:
+        session = lock.session(connection)
+        try:
+            yield connection
+        except BaseException as error:
+            if connection.invalidated or not isinstance(error, Exception):
+                lock.abort(session)
+            raise
+        finally:
+            if not connection.invalidated and not isinstance(engine.pool, StaticPool):  # there one is the database
+                connection.rollback()
+                connection.invalidate()
+
+
+@contextmanager
 def _lock_of(engine: Engine, seconds: float) -> Iterator[Lock]:
     dialect, file = engine.dialect.name, urls.sqlite_file(engine.url)
     if file is not None:
-        lock = _FileLock(file.resolve())
+        lock: Lock = _FileLock(file.resolve())
         try:
             yield lock
         finally:
@@ -113,9 +135,26 @@ def _lock_of(engine: Engine, seconds: float) -> Iterator[Lock]:
     elif dialect in _IN_THE_DATABASE:
         with engine.connect() as connection:
             connection.detach()  # or the run could find no connection left in a small pool
-            yield _IN_THE_DATABASE[dialect](connection, seconds)
+            lock = _IN_THE_DATABASE[dialect](connection, seconds)
+            try:
+                yield lock
+            finally:
+                _let_go(lock, connection)
     else:
         yield Lock()
+
+
+def _let_go(lock: Lock, connection: Connection) -> None:
+    """Release a lock and close its connection, both without waiting for a server that does not answer."""
+    if connection.invalidated:
+        return
+    dbapi_connection = connection.connection.dbapi_connection
+    timeouts.limit_commands(connection, _LAST_WORD, "lock_timeout")
+    with suppress(DBAPIError):
+        lock.release()
+    if not connection.invalidated and dbapi_connection is not None:
+        connection.invalidate()  # a detached connection is then ours to close
+        connection.dialect.do_terminate(dbapi_connection)
 
 
 class _PostgresLock(Lock):
@@ -153,6 +192,9 @@ class _PostgresLock(Lock):
         with _lost_with_its_connection():
             # a utility statement: after a SELECT, its open portal would keep a snapshot
             self._connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+    def release(self) -> None:
+        self._connection.rollback()
 
     def holder(self) -> str:
         with suppress(DBAPIError):
@@ -209,6 +251,19 @@ class _MysqlLock(Lock):
             held = self._ask("SELECT IS_USED_LOCK(:name) = CONNECTION_ID()", name=self._name)
         if not held:
             raise DatabaseFailure("the lock was lost, so this run stops")
+
+    def release(self) -> None:
+        self._ask("SELECT RELEASE_LOCK(:name)", name=self._name)
+
+    def session(self, connection: Connection) -> Any:
+        number = connection.scalar(text("SELECT CONNECTION_ID()"))
+        connection.rollback()
+        return number
+
+    def abort(self, statement_of: Any) -> None:
+        with suppress(DBAPIError):
+            timeouts.limit_commands(self._connection, _LAST_WORD, "lock_timeout")
+            self._connection.exec_driver_sql(f"KILL CONNECTION {int(statement_of)}")
 
     def holder(self) -> str:
         with suppress(DBAPIError):

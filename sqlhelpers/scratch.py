@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.schema import CreateSchema
 
 from sqlhelpers.engines import make_scratch_engine
-from sqlhelpers.locks import connected
+from sqlhelpers.locks import Lock, connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
             yield connection
         return
     name = _PREFIX + secrets.token_hex(6)
-    with connected(engine) as administering:
+    with connected(engine, Lock()) as administering:
         administering.execution_options(isolation_level="AUTOCOMMIT")
         administering.exec_driver_sql(f"CREATE DATABASE {name}")
         try:

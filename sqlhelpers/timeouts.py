@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlhelpers.settings import DatabaseSettings
 
 _PING = 2.0  # seconds: a pooled connection that does not answer by then is replaced
-_CANCEL = 1.0  # seconds to tell the server that nobody waits any more
+_CANCEL = 0.5  # seconds to tell the server that nobody waits any more
 _DAY = 86_400.0
 _LIMIT = "sqlhelpers_limit"  # in a connection's ``info``: the seconds, and the setting that they come from
 
@@ -84,7 +84,7 @@ def bound(engine: Engine, settings: DatabaseSettings) -> None:
     ping = engine.dialect.do_ping
 
     def do_ping(connection: DBAPIConnection) -> bool:
-        _set(connection, min(connecting, _PING))
+        _set(connection, min(connecting / 2, _PING), cancels=False)
         try:
             return ping(connection)
         except TimeoutError:
@@ -140,7 +140,7 @@ def limit_commands(connection: Connection, seconds: float, setting: str) -> None
         connection.info[_LIMIT] = (seconds, setting)
 
 
-def _set(connection: DBAPIConnection | PoolProxiedConnection, seconds: float) -> None:
+def _set(connection: DBAPIConnection | PoolProxiedConnection, seconds: float, *, cancels: bool = True) -> None:
     if isinstance(connection, PoolProxiedConnection):
         driver: Any = connection.driver_connection
     else:
@@ -151,9 +151,8 @@ def _set(connection: DBAPIConnection | PoolProxiedConnection, seconds: float) ->
         kind = _psycopg_classes().get(type(driver))
         if kind is not None:  # else it is of a user's own class
             driver.__class__ = kind  # psycopg has no factory for connections
-            driver.command_timeout = limit
-    elif hasattr(driver, "command_timeout"):
-        driver.command_timeout = limit
+        if hasattr(driver, "command_timeout"):
+            driver.command_timeout, driver.cancels = limit, cancels
     elif package == "asyncpg":
         driver._config = driver._config._replace(command_timeout=limit)
     elif package in ("pymysql", "asyncmy"):
@@ -169,12 +168,16 @@ def _psycopg_classes() -> dict[type[Any], type[Any]]:
         """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
 
         command_timeout: float | None = None
+        cancels = True  # the server is told, but not of a ping
 
         def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super().wait(_until(gen, self.command_timeout), *args, **kwargs)
             except TimeoutError as error:
-                if psycopg.capabilities.has_cancel_safe():
+                if (
+                    self.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE
+                    and psycopg.capabilities.has_cancel_safe()
+                ):
                     with suppress(Exception):
                         self.cancel_safe(timeout=_CANCEL)
                 self.close()
@@ -184,12 +187,16 @@ def _psycopg_classes() -> dict[type[Any], type[Any]]:
         """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
 
         command_timeout: float | None = None
+        cancels = True  # the server is told, but not of a ping
 
         async def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return await super().wait(_until(gen, self.command_timeout), *args, **kwargs)
             except TimeoutError as error:
-                if psycopg.capabilities.has_cancel_safe():
+                if (
+                    self.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE
+                    and psycopg.capabilities.has_cancel_safe()
+                ):
                     with suppress(Exception):
                         await self.cancel_safe(timeout=_CANCEL)
                 await self.close()

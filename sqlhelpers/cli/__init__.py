@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sqlhelpers.cli import deciding, showing, syncing
-from sqlhelpers.cli.group import cli
+from sqlhelpers.cli.group import Interrupted, cli
 from sqlhelpers.cli.printing import styled
 from sqlhelpers.exceptions import SqlhelpersError
 
@@ -26,9 +26,13 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM arrived: drivers stop as for Ctrl-C, and everything under way is rolled back on the way out."""
 
 
+_SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _Terminated}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with the exit status."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    for number in _SIGNALS:  # SIGINT too, or asyncio would wait for a revision that does not await
+        signal.signal(number, _on_signal)
     logging.getLogger("asyncmy").addHandler(logging.NullHandler())  # it would print every note of the server
     sys.path.append(str(Path.cwd()))  # an app that is not installed may lie in the working directory
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -42,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail([error.format_message()], error.exit_code)
     except SqlhelpersError as error:
         _explain(error, debug=debug)
-    except (KeyboardInterrupt, click.Abort) as error:  # click makes the second of the first
-        by_sigterm = isinstance(error.__cause__ or error, _Terminated)
+    except (Interrupted, click.Abort) as error:
+        by_sigterm = isinstance(error.__cause__, _Terminated)
         word, status = ("terminated", 143) if by_sigterm else ("interrupted", 130)
         _fail([f"{word}; what can be undone is rolled back"], status)
     except SystemExit as error:
@@ -57,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(result if isinstance(result, int) else 0)
 
 
-def _on_sigterm(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # or a second one would disturb the rollback
-    raise _Terminated
+def _on_signal(number: int, _: object) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)  # or a second one would disturb the rollback
+    raise _SIGNALS[signal.Signals(number)]
 
 
 def _explain(error: SqlhelpersError, *, debug: bool) -> NoReturn:

@@ -15,10 +15,20 @@ if TYPE_CHECKING:
     from sqlhelpers.runtime import Runtime
 
 
+class Interrupted(BaseException):
+    """A signal has ended a command; its cause tells which. Click would put an empty line before our message."""
+
+
 class _Group(click.Group):
     """A group that takes in the commands of plugins, and suggests the near name of a mistyped one."""
 
     _asked_plugins = False
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._ask_plugins()
