@@ -32,6 +32,9 @@ def no_secret_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     """
     shown, root = Shown(), logging.getLogger()
     levels = {logger: logger.level for logger in (root, *map(logging.getLogger, _LOUD))}
+    quiet = {handler: handler.level for handler in root.handlers}
+    for handler in quiet:
+        handler.setLevel(logging.WARNING)  # pytest would print all of it below a failure
     for logger in levels:
         logger.setLevel(logging.DEBUG)
     monkeypatch.setattr(pytest, "raises", shown.recording(pytest.raises))
@@ -40,6 +43,8 @@ def no_secret_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     root.removeHandler(shown)
     for logger, level in levels.items():
         logger.setLevel(level)
+    for handler, level in quiet.items():
+        handler.setLevel(level)
     captured = capsys.readouterr()
     shown.add("stdout", captured.out)
     shown.add("stderr", captured.err)
@@ -86,15 +91,17 @@ def command(command: Callable[..., Finished], no_secret_shown: Shown) -> Callabl
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "pgbouncer", "mariadb"])
-def place(request: pytest.FixtureRequest) -> str:
+def place(request: pytest.FixtureRequest, shop: Shop) -> str:
     """The URL of an empty database: of each dialect in turn, and behind PgBouncer."""
+    shop.pooler = "transaction" if request.param == "pgbouncer" else None
     name = {"postgresql": "postgres_url"}.get(request.param, f"{request.param}_url")
     return str(request.getfixturevalue(name))
 
 
 @pytest.fixture(params=["sqlite", "postgres", "pgbouncer", "mariadb"])
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def pair(request: pytest.FixtureRequest, shop: Shop, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """The URLs of two empty databases on one server: of each dialect in turn, and behind PgBouncer."""
+    shop.pooler = "transaction" if request.param == "pgbouncer" else None
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db"
         return

@@ -201,12 +201,14 @@ class Shop:
         children: starts processes there.
         runtimes: every runtime that was made.
         url: the URL of its database, for tests whose fixtures choose it.
+        pooler: what is in front of its database.
     """
 
     project: Project
     children: Children
     runtimes: list[Runtime] = field(default_factory=list)
     url: str = ""
+    pooler: str | None = None
 
     def write(self) -> None:
         """Write the models and three revisions."""
@@ -241,6 +243,8 @@ class Shop:
             bootstrap: how an empty database gets its tables.
             options: settings of the default database; ``sqlalchemy`` has more than the URL then.
         """
+        if self.pooler:
+            options.setdefault("pooler", self.pooler)
         if isinstance(databases, str):
             sqlalchemy = {"url": databases, **options.pop("sqlalchemy", {})}
             databases = {"default": {**options, "sqlalchemy": sqlalchemy}}
