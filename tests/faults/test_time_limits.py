@@ -179,7 +179,7 @@ def test_a_run_whose_server_stops_answering(line):
     line.shop.project.write("network.py", "")
     __import__("network").stall = line.proxy.stall
 
-    with within(LIMIT + 1), pytest.raises(FAILS):  # the server is given a second to be quicker
+    with within(LIMIT), pytest.raises(FAILS):
         caller.call("sync")
 
     line.proxy.reset()
