@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from projects import Finished
 
@@ -31,14 +31,21 @@ def until(condition: Callable[[], object], what: str, within: float = _WITHIN) -
 class Child:
     """A process that was started beside the test. What it prints goes to files, so that it never waits for a reader."""
 
-    def __init__(self, command: Sequence[str], folder: Path, env: Mapping[str, str], output: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        env: Mapping[str, str],
+        output: Path,
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:
         self._out, self._err = output.with_suffix(".out"), output.with_suffix(".err")
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
                 env={**os.environ, **env},
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=out,
                 stderr=err,
             )
@@ -92,19 +99,19 @@ class Children:
         self._numbers = itertools.count(1)
         self.all: list[Child] = []
 
-    def start(self, *command: str, env: Mapping[str, str] | None = None) -> Child:
+    def start(self, *command: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL) -> Child:
         """Start a program with arguments, and more environment variables."""
-        child = Child(command, self._folder, env or {}, self._output / f"child-{next(self._numbers)}")
+        child = Child(command, self._folder, env or {}, self._output / f"child-{next(self._numbers)}", stdin)
         self.all.append(child)
         return child
 
-    def sqlhelpers(self, *arguments: str, env: Mapping[str, str] | None = None) -> Child:
+    def sqlhelpers(self, *arguments: str, **options: Any) -> Child:
         """Start ``sqlhelpers`` with arguments."""
-        return self.start(sys.executable, "-m", "sqlhelpers", *arguments, env=env)
+        return self.start(sys.executable, "-m", "sqlhelpers", *arguments, **options)
 
-    def python(self, code: str, *arguments: str, env: Mapping[str, str] | None = None) -> Child:
+    def python(self, code: str, *arguments: str, **options: Any) -> Child:
         """Start Python with a program and arguments."""
-        return self.start(sys.executable, "-c", code, *arguments, env=env)
+        return self.start(sys.executable, "-c", code, *arguments, **options)
 
     def end(self) -> None:
         """Kill those that still run."""

@@ -270,6 +270,11 @@ class Shop:
         with self.runtime(url) as runtime:
             runtime.manager().upgrade(target)
 
+    def sync(self) -> None:
+        """Bring the default database up to date, in this process."""
+        with self.runtime() as runtime:
+            runtime.manager().sync()
+
     def start(self, *arguments: str) -> Child:
         """Start ``sqlhelpers`` beside the test; ``run-sync`` if there are no arguments."""
         return self.children.sqlhelpers(*(arguments or ("run-sync",)))
