@@ -18,7 +18,9 @@ from sqlhelpers.histories import History, current_revisions, read_status, refuse
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revisions import Revisions, alembic_config
 from sqlhelpers.runs import Run
+from sqlhelpers.schema_limits import SchemaLimits
 from sqlhelpers.scratch import scratch_database
+from sqlhelpers.server_locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -168,18 +170,18 @@ class Database:
     ) -> R:
         """Do work that changes what is there, where there is no database yet."""
         with empty_database() as connection:
-            return work(connection, self._run(connection, locks.Lock()), *arguments, **options)
+            return work(connection, self._run(connection, Lock()), *arguments, **options)
 
-    def _run(self, connection: Connection, lock: locks.Lock, progress: Progress | None = None) -> Run:
+    def _run(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
         alembic = self.settings.alembic
-        limits = timeouts.SchemaLimits(connection, alembic.ddl_lock_timeout, alembic.ddl_statement_timeout)
+        limits = SchemaLimits(connection, alembic.ddl_lock_timeout, alembic.ddl_statement_timeout)
         shown, patience = urls.mask(self.url), self.settings.lock_timeout
         return Run(self.bind, shown, self.hooks, lock, limits, patience, progress)
 
     @contextmanager
     def _scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
-            yield connection, self._run(connection, locks.Lock())
+            yield connection, self._run(connection, Lock())
 
     def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
         """Return the revisions that the database is at."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, inspect, select
 from sqlalchemy.dialects.mysql import DATETIME
 
-from sqlhelpers.locks import me
 from sqlhelpers.report import JournalEntry
+from sqlhelpers.server_locks import me
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from sqlhelpers.histories import History
     from sqlhelpers.hooks import Hooks
-    from sqlhelpers.locks import Lock
-    from sqlhelpers.timeouts import SchemaLimits
+    from sqlhelpers.schema_limits import SchemaLimits
+    from sqlhelpers.server_locks import Lock
 
     #: Told before each revision runs: the app, the revision, its place among those to run (from 1), their number.
     Progress = Callable[[str | None, str, int, int], None]

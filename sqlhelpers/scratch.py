@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.schema import CreateSchema
 
 from sqlhelpers.engines import make_scratch_engine
-from sqlhelpers.locks import Lock, connected
+from sqlhelpers.locks import connected
+from sqlhelpers.server_locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

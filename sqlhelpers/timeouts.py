@@ -14,8 +14,8 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
@@ -127,32 +127,30 @@ _WILL_NOT_PASS = re.compile(
 )
 
 
-def limit_commands(connection: Connection, seconds: float, setting: str) -> None:
+def limit_commands(connection: Connection, seconds: float, setting: str, *, cancels: bool = True) -> None:
     """Let every further command on ``connection`` take at most ``seconds``; 0 for no limit.
 
     Args:
         connection: one that does not go back to a pool.
         seconds: the limit.
         setting: the setting that it comes from, for the error message.
+        cancels: tell the server to stop as well.
     """
     if connection.dialect.name != "sqlite":
-        _set(connection.connection, seconds)
+        _set(connection.connection, seconds, cancels=cancels)
         connection.info[_LIMIT] = (seconds, setting)
 
 
-def _set(connection: DBAPIConnection | PoolProxiedConnection, seconds: float, *, cancels: bool = True) -> None:
+def _set(connection: DBAPIConnection | PoolProxiedConnection | None, seconds: float, *, cancels: bool = True) -> None:
     if isinstance(connection, PoolProxiedConnection):
-        driver: Any = connection.driver_connection
-    else:
-        driver = getattr(connection, "driver_connection", connection)
+        connection = connection.dbapi_connection  # whose own driver_connection is lost when it is detached
+    driver: Any = getattr(connection, "driver_connection", connection)
     limit = seconds or None
     package = type(driver).__module__.partition(".")[0]
-    if package == "psycopg":
-        kind = _psycopg_classes().get(type(driver))
-        if kind is not None:  # else it is of a user's own class
-            driver.__class__ = kind  # psycopg has no factory for connections
-        if hasattr(driver, "command_timeout"):
-            driver.command_timeout, driver.cancels = limit, cancels
+    if type(driver) in _psycopg_classes(package):
+        driver.__class__ = _psycopg_classes(package)[type(driver)]  # psycopg has no factory for connections
+    if hasattr(driver, "command_timeout"):
+        driver.command_timeout, driver.cancels = limit, cancels
     elif package == "asyncpg":
         driver._config = driver._config._replace(command_timeout=limit)
     elif package in ("pymysql", "asyncmy"):
@@ -160,8 +158,10 @@ def _set(connection: DBAPIConnection | PoolProxiedConnection, seconds: float, *,
 
 
 @cache
-def _psycopg_classes() -> dict[type[Any], type[Any]]:
-    """Return, for each class of psycopg connections, one that stops waiting."""
+def _psycopg_classes(package: str) -> dict[type[Any], type[Any]]:
+    """Return, for each class of connections, one that stops waiting; none if ``package`` is another driver."""
+    if package != "psycopg":
+        return {}
     import psycopg
 
     class Limited(psycopg.Connection[Any]):
@@ -173,11 +173,8 @@ def _psycopg_classes() -> dict[type[Any], type[Any]]:
         def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super().wait(_until(gen, self.command_timeout), *args, **kwargs)
-            except TimeoutError as error:
-                if (
-                    self.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE
-                    and psycopg.capabilities.has_cancel_safe()
-                ):
+            except _TooLate as error:
+                if self.cancels and psycopg.capabilities.has_cancel_safe():
                     with suppress(Exception):
                         self.cancel_safe(timeout=_CANCEL)
                 self.close()
@@ -192,17 +189,18 @@ def _psycopg_classes() -> dict[type[Any], type[Any]]:
         async def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return await super().wait(_until(gen, self.command_timeout), *args, **kwargs)
-            except TimeoutError as error:
-                if (
-                    self.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE
-                    and psycopg.capabilities.has_cancel_safe()
-                ):
+            except _TooLate as error:
+                if self.cancels and psycopg.capabilities.has_cancel_safe():
                     with suppress(Exception):
                         await self.cancel_safe(timeout=_CANCEL)
                 await self.close()
                 raise psycopg.OperationalError(*error.args) from error
 
     return {psycopg.Connection: Limited, psycopg.AsyncConnection: AsyncLimited}
+
+
+class _TooLate(Exception):
+    """The server has let a command wait for too long. psycopg would take a TimeoutError for a broken socket."""
 
 
 def _until(steps: Generator[Any, Any, Any], seconds: float | None) -> Generator[Any, Any, Any]:
@@ -215,7 +213,7 @@ def _until(steps: Generator[Any, Any, Any], seconds: float | None) -> Generator[
         while True:
             ready = yield wanted  # psycopg comes by at least every tenth of a second
             if not ready and time.monotonic() > deadline:
-                raise TimeoutError(f"no answer within {seconds:g} s")
+                raise _TooLate(f"no answer within {seconds:g} s")
             wanted = steps.send(ready)
     except StopIteration as ended:
         return ended.value
@@ -243,75 +241,8 @@ def _explain(context: ExceptionContext) -> Exception | None:
 
 
 def _timed_out(error: BaseException) -> bool:
-    if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+    if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError | _TooLate):
         return True
     return type(error).__name__ == "OperationalError" and any(
         words in str(error) for words in ("(timed out)", "(read timeout)", "The read operation timed out")
     )
-
-
-class SchemaLimits:
-    """How long statements of revisions may wait for locks and run, on a connection that does not go back to a pool.
-
-    The server is told as well, so that it stops by itself, and, on PostgreSQL, looks every second whether
-    anybody still waits for its answer.
-
-    Args:
-        connection: a connection that is in no transaction.
-        lock: how long to wait for the lock of a table or a row, in seconds; 0 for no limit.
-        statement: how long one statement may take; 0 for no limit.
-    """
-
-    def __init__(self, connection: Connection, lock: float, statement: float) -> None:
-        self._connection = connection
-        self._default = self._current = (lock, statement)
-        if connection.dialect.name == "postgresql":
-            self._tell_postgres_all = _TELL_POSTGRES + (_TELL_POSTGRES_14 if _can_watch_its_client(connection) else "")
-            event.listen(connection, "begin", self._tell_postgres)  # as long as a transaction: autocommit_block ends it
-        self._tell()
-
-    def apply(self, lock: float | None = None, statement: float | None = None) -> None:
-        """Set other limits until they are set again; None for those that the connection began with."""
-        wanted = (self._default[0] if lock is None else lock, self._default[1] if statement is None else statement)
-        if wanted != self._current:
-            self._current = wanted
-            self._tell()
-
-    def _tell(self) -> None:
-        lock, statement = self._current
-        dialect = self._connection.dialect.name
-        limit_commands(self._connection, statement and statement + _GRACE, "ddl_statement_timeout")
-        if dialect == "postgresql" and self._connection.in_transaction():
-            self._tell_postgres(self._connection)
-        elif dialect in ("mysql", "mariadb"):
-            seconds = math.ceil(lock) or _LONGEST_WAIT
-            told = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
-            if getattr(self._connection.dialect, "is_mariadb", False):
-                told["max_statement_time"] = math.ceil(statement)
-            settings = ", ".join(f"SESSION {name} = {value}" for name, value in told.items())
-            self._connection.exec_driver_sql(f"SET {settings}")
-
-    def _tell_postgres(self, connection: Connection) -> None:
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            lock, statement = (f"{math.ceil(seconds * 1000)}" for seconds in self._current)
-            connection.execute(text(self._tell_postgres_all), {"lock": lock, "statement": statement})
-
-
-def _can_watch_its_client(connection: Connection) -> bool:
-    """Tell whether a server of PostgreSQL can find out during a statement that its client has gone."""
-    if (connection.dialect.server_version_info or ()) < _WATCHES_ITS_CLIENT:
-        return False
-    try:
-        connection.execute(text(f"SELECT 1{_TELL_POSTGRES_14}"))
-    except DBAPIError:  # its operating system does not tell
-        return False
-    finally:
-        connection.rollback()
-    return True
-
-
-_GRACE = 1.0  # seconds by which the server is to be quicker than we
-_LONGEST_WAIT = 31_536_000  # seconds
-_WATCHES_ITS_CLIENT = (14,)
-_TELL_POSTGRES = "SELECT set_config('lock_timeout', :lock, true), set_config('statement_timeout', :statement, true)"
-_TELL_POSTGRES_14 = ", set_config('client_connection_check_interval', '1000', true)"

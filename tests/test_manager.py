@@ -37,6 +37,7 @@ from sqlhelpers.exceptions import (
     StateRefused,
 )
 from sqlhelpers.migrations import create_tables
+from sqlhelpers.server_locks import Lock
 
 
 class Base(DeclarativeBase):
@@ -466,7 +467,7 @@ def test_tables_that_another_run_has_made_meanwhile_are_not_stamped(postgres_url
     ):
         history = manager.database.history()
         manager.upgrade("a")
-        run = manager.database._run(connection, locks.Lock())
+        run = manager.database._run(connection, Lock())
 
         with pytest.raises(DatabaseFailure, match="another run has recorded a revision in alembic_version meanwhile"):
             create_tables(connection, run, history)
