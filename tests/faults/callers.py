@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from sqlhelpers import Runtime
 
@@ -47,6 +47,11 @@ class Caller:
 
     async def _call(self, method: str, *arguments: Any) -> Any:
         return await getattr(self.manager, method)(*arguments)
+
+    def run(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        """Run a coroutine function that is given the manager, the async one."""
+        assert self._runner is not None
+        return self._runner.run(work(self.manager))
 
     def in_session(self, *steps: str | Callable[[], object]) -> Any:
         """Open a session, execute statements and call functions in it, and return the last statement's first value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,22 @@ if TYPE_CHECKING:
     from proxy import Proxy
     from throwaway import Server
 
+_WITHIN = 90  # seconds
 _LOUD = ("sqlalchemy", "sqlhelpers", "alembic", "asyncpg", "psycopg", "asyncio")
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    """No test takes longer than a minute and a half: what hangs is interrupted, and fails."""
+
+    def interrupt(*_: object) -> None:
+        raise TimeoutError(f"the test has not ended within {_WITHIN} s")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.alarm(_WITHIN)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)

@@ -111,7 +111,7 @@ def test_a_revision_that_does_not_exist_is_not_adopted(unversioned, command):
     """A wrong name is a mistake of the caller, status 2, and nothing is recorded."""
     assert command("adopt", "shop", "--revision", "r99").status == 2
     assert command("adopt", "shoop").status == 2
-    assert not tables(unversioned.url) & BOOKKEEPING
+    assert not set(snapshot(unversioned.url)) & BOOKKEEPING
 
 
 def test_an_empty_database_is_not_adopted(shop, url, command):
@@ -354,7 +354,7 @@ def test_without_a_journal_nothing_of_it_is_there(shop, url, command):
     shop.use(url, alembic={"journal": False})
 
     assert command("run-sync").status == 0
-    assert "sqlhelpers_journal" not in tables(url)
+    assert "sqlhelpers_journal" not in snapshot(url)
     assert command("journal").status == 0
     assert command("status").status == 0
     assert command("repair", "shop", "--applied").status == 3
@@ -486,7 +486,7 @@ def test_a_person_at_a_terminal_is_asked(shop, sqlite_url, answer, status):
 
     assert "author" in asked
     assert finished.status == status
-    assert tables(sqlite_url) == (set() if answer == "y" else OURS)
+    assert set(snapshot(sqlite_url)) == (set() if answer == "y" else OURS)
 
 
 def test_a_drop_takes_what_is_ours_and_nothing_else(synced, command):
@@ -604,7 +604,7 @@ def test_a_retired_app_loses_its_tables_if_told_so(orphaned, command):
     done = command("retire", "shop", "--drop-tables", "--yes")
 
     assert done.status == 0, done
-    assert tables(orphaned.url) == {"stranger"}
+    assert set(snapshot(orphaned.url)) == {"stranger"}
 
 
 def test_an_app_that_is_installed_is_not_retired(synced, command):

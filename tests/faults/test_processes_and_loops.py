@@ -1,0 +1,328 @@
+"""Forks, threads, event loops and cancelled tasks: no answer is another's, and nothing stays checked out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import anyio
+import pytest
+from callers import DRIVERS, with_driver
+from databases import execute, rows
+from processes import until
+from shops import WAITING, position, ran
+from sqlalchemy import text
+
+from sqlhelpers import SyncResult
+
+ASYNC = [name for name, (_, is_async, _) in DRIVERS.items() if is_async]
+FORKED = ["psycopg", "pymysql", "pysqlite"]
+EIGHT = 8
+
+
+def url_for(request, driver):
+    """Return the URL of an empty database for a driver, with that driver."""
+    return with_driver(request.getfixturevalue(f"{DRIVERS[driver][2]}_url"), driver)
+
+
+@pytest.fixture(params=FORKED)
+def forked(request, shop):
+    """A shop with a database, for each sync driver."""
+    shop.use(url_for(request, request.param))
+    shop.upgrade("r3")
+    return shop
+
+
+@pytest.fixture(params=ASYNC)
+def awaited(request, shop):
+    """A shop with a database that has a table ``t``, for each async driver."""
+    plain = request.getfixturevalue(f"{DRIVERS[request.param][2]}_url")
+    execute(plain, "CREATE TABLE t (id integer)")
+    shop.url = plain
+    shop.use(with_driver(plain, request.param), sqlalchemy={"pool_size": 2, "pool_timeout": 5})
+    return shop
+
+
+def test_an_engine_that_was_used_before_a_fork(forked):
+    """Parent and four children ask 600 questions at once through one manager: none gets the answer of another."""
+    done = forked.children.python(FORKS).finish()
+
+    assert done.status == 0, done
+    assert done.stdout.split() == ["600", "right,", "0", "wrong"]
+
+
+#: Uses a connection, forks four children, and lets all five processes ask 120 questions each.
+FORKS = """
+import os, sys
+from sqlalchemy import text
+from sqlhelpers import Runtime
+
+runtime = Runtime()
+manager = runtime.manager()
+
+
+def ask(process):
+    right = 0
+    for number in range(120):
+        with manager.session() as session:
+            mine = process * 1000 + number
+            right += session.scalar(text(f"SELECT {mine}")) == mine
+    return right
+
+
+ask(9)
+children = []
+for process in range(4):
+    read, write = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.write(write, str(ask(process)).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    children.append(read)
+right = ask(4) + sum(int(os.read(read, 10) or 0) for read in children)
+for _ in children:
+    os.wait()
+right_afterwards = ask(5) == 120
+runtime.dispose()
+print(f"{right} right, {600 - right} wrong")
+sys.exit(0 if right_afterwards else 1)
+"""
+
+
+def test_a_fork_while_a_thread_runs(forked):
+    """A child of a process in which another thread migrates can run as well: it inherits no lock that nobody frees."""
+    forked.revision("r4", WAITING)
+
+    child = forked.children.python(FORKS_IN_A_RUN)
+    forked.wait_for(child, "r4")
+    until((forked.project.folder / "child-runs").exists, "the child has been forked", 20)
+    forked.let_go("r4")
+    done = child.finish()
+
+    assert done.status == 0, done
+    assert sorted(done.stdout.split()) == ["child:ALREADY_UP_TO_DATE", "parent:UPGRADED"]
+
+
+#: Lets a thread sync, forks when that is in the middle of a revision, and syncs in the child.
+FORKS_IN_A_RUN = """
+import os, pathlib, sys, threading, time, warnings
+from sqlhelpers import Runtime
+
+warnings.simplefilter("ignore", DeprecationWarning)  # forking beside a thread is the point
+runtime, results = Runtime(), []
+thread = threading.Thread(target=lambda: results.append(runtime.manager().sync().name))
+thread.start()
+deadline = time.monotonic() + 30
+while not pathlib.Path("at-r4").exists() and time.monotonic() < deadline:
+    time.sleep(0.01)
+child = os.fork()
+if child == 0:
+    pathlib.Path("child-runs").touch()
+    try:
+        with Runtime() as another:
+            os.write(1, f"child:{another.manager().sync().name}\\n".encode())
+        os._exit(0)
+    except BaseException as error:
+        os.write(2, f"{type(error).__name__}: {error}\\n".encode())
+        os._exit(1)
+thread.join()
+_, status = os.waitpid(child, 0)
+runtime.dispose()
+print(f"parent:{results[0]}")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_threads_that_come_at_once_share_one_engine(shop, url):
+    """Eight threads whose first use of a manager is at the same time get the same one, and its pool is the only one."""
+    shop.use(url)
+
+    def first_use(_):
+        barrier.wait(10)
+        return runtime.manager().engine
+
+    for _ in range(5):
+        barrier = Barrier(EIGHT)
+        with shop.runtime() as runtime, ThreadPoolExecutor(EIGHT) as pool:
+            engines = set(pool.map(first_use, range(EIGHT)))
+        assert len(engines) == 1
+
+
+def test_three_event_loops_one_after_another(awaited):
+    """``asyncio.run`` three times with one manager: each gets right answers, and nothing is left open."""
+    runtime = awaited.runtime()
+
+    async def use(number):
+        async with runtime.async_manager().session() as session:
+            await session.execute(text(f"INSERT INTO t VALUES ({number})"))
+        async with runtime.async_manager().session() as session:
+            return await session.scalar(text("SELECT count(*) FROM t"))
+
+    async def use_and_close():
+        found = await use(3)
+        await runtime.dispose_async()
+        return found
+
+    assert [asyncio.run(use(1)), asyncio.run(use(2)), asyncio.run(use_and_close())] == [1, 2, 3]
+
+
+def test_event_loops_in_two_threads_at_once(awaited):
+    """Two loops share a manager: each has connections of its own, and no answer is the other's."""
+    runtime = awaited.runtime()
+
+    async def use(number):
+        answers = []
+        for turn in range(20):
+            async with runtime.async_manager().session() as session:
+                answers.append(await session.scalar(text(f"SELECT {number * 100 + turn}")))
+        await runtime.async_manager().dispose()
+        return answers
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda number: asyncio.run(use(number)), (1, 2)))
+
+    assert found == [[100 + turn for turn in range(20)], [200 + turn for turn in range(20)]]
+
+
+def slow(url):
+    """Return a statement that takes half a minute."""
+    if url.startswith("sqlite"):
+        # a recursive query: SQLite has nothing that sleeps
+        return "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000000) SELECT count(*) FROM c"
+    return "SELECT SLEEP(30)" if url.startswith("mariadb") else "SELECT pg_sleep(30)"
+
+
+async def test_a_task_that_is_cancelled_in_a_statement(awaited):
+    """It is over at once, nothing of it is committed, no connection is out, and the pool works, twice its size."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        began = time.monotonic()
+        for _ in range(4):
+            await cancelled_in(manager, awaited.url)
+
+        assert time.monotonic() - began < 20
+        assert manager.engine.pool.checkedout() == 0
+        async with manager.session() as session:
+            assert await session.scalar(text("SELECT count(*) FROM t")) == 0
+
+
+async def cancelled_in(manager, url):
+    """Cancel a task that has written, and is in a slow statement."""
+    begun = asyncio.Event()
+
+    async def work():
+        async with manager.session() as session:
+            await session.execute(text("INSERT INTO t VALUES (1)"))
+            begun.set()
+            await session.execute(text(slow(url)))
+
+    task = asyncio.create_task(work())
+    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+
+
+async def test_an_anyio_scope_that_is_cancelled(awaited):
+    """anyio cancels again at every await: the session is rolled back and its connection is back all the same."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        for _ in range(4):
+            with anyio.move_on_after(0.2) as scope:
+                async with manager.session() as session:
+                    await session.execute(text("INSERT INTO t VALUES (1)"))
+                    await session.execute(text(slow(awaited.url)))
+            assert scope.cancelled_caught
+
+        with anyio.fail_after(10):
+            async with manager.session() as session:
+                found = await session.scalar(text("SELECT count(*) FROM t"))
+        assert found == 0
+        assert manager.engine.pool.checkedout() == 0
+
+
+async def test_a_task_that_is_cancelled_in_its_own_code(awaited):
+    """Between two statements it is the same: rolled back, and the connection is back."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        for _ in range(4):
+            with anyio.move_on_after(0.05):
+                async with manager.session() as session:
+                    await session.execute(text("INSERT INTO t VALUES (1)"))
+                    await asyncio.sleep(30)
+
+        async with manager.session() as session:
+            assert await session.scalar(text("SELECT count(*) FROM t")) == 0
+        assert manager.engine.pool.checkedout() == 0
+
+
+async def test_a_task_that_is_cancelled_while_it_waits_for_a_connection(awaited):
+    """The pool forgets it: when the connections are back, others get them."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        async with manager.engine.connect(), manager.engine.connect():
+            with anyio.move_on_after(0.1) as scope:
+                async with manager.engine.connect():
+                    pass
+        assert scope.cancelled_caught
+
+        async with manager.engine.connect() as one, manager.engine.connect() as two:
+            assert [await each.scalar(text("SELECT 1")) for each in (one, two)] == [1, 1]
+
+
+async def test_a_run_that_is_cancelled_in_a_revision(awaited):
+    """It is rolled back where it can be, the lock is free, and nothing is checked out."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        await manager.upgrade("r3")
+        awaited.revision("r4", SLOW)
+        with anyio.move_on_after(1) as scope:
+            await manager.sync()
+        assert scope.cancelled_caught
+        awaited.revision("r4", "pass")
+        checked_out = manager.engine.pool.checkedout()
+
+        if awaited.url.startswith("mariadb"):
+            assert position(awaited.url) == ["r3"]
+            await manager.repair(applied=True)
+        else:
+            assert ran(awaited.url) == ["r1", "r2", "r3"]
+            with anyio.fail_after(10):
+                assert await manager.sync() is SyncResult.UPGRADED
+    assert checked_out == 0
+    assert position(awaited.url) == ["r4"]
+
+
+#: Is busy in the database for long.
+SLOW = """op.add_column("author", sa.Column("{revision}", sa.Integer))
+name = op.get_bind().dialect.name
+statements = {
+    "sqlite": "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000000) SELECT count(*) FROM c",
+    "postgresql": "SELECT pg_sleep(30)",
+}
+for _ in range(60):
+    op.execute(statements.get(name, "SELECT SLEEP(30)"))"""
+
+
+async def test_a_run_that_is_cancelled_while_it_waits_for_the_lock(awaited):
+    """It stops waiting, leaves nothing behind, and the holder is not disturbed."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        await manager.upgrade("r3")
+        awaited.revision("r4", WAITING)
+        holder = await asyncio.to_thread(awaited.start_at, "r4")
+        with anyio.move_on_after(0.5) as scope:
+            await manager.sync()
+        assert scope.cancelled_caught
+        awaited.let_go("r4")
+        finished = await asyncio.to_thread(holder.finish)
+
+        assert finished.status == 0
+        assert manager.engine.pool.checkedout() == 0
+        assert await manager.sync() is SyncResult.ALREADY_UP_TO_DATE
+    assert rows(awaited.url, "SELECT r4 FROM author") == []
