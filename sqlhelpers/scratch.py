@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlhelpers.settings import DatabaseSettings
 
 _PREFIX = "sqlhelpers_scratch_"
+_FORCES = (13,)  # the version of PostgreSQL
 
 
 @contextmanager
@@ -44,7 +45,9 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
             with _connected(make_scratch_engine(bind, settings, hooks, name, aio=aio)) as connection:
                 yield connection
         finally:
-            administering.exec_driver_sql(f"DROP DATABASE {name}")
+            # a pooler may still keep a connection to it
+            force = " WITH (FORCE)" if (engine.dialect.server_version_info or ()) >= _FORCES else ""
+            administering.exec_driver_sql(f"DROP DATABASE {name}{force if engine.dialect.name == 'postgresql' else ''}")
 
 
 @contextmanager
