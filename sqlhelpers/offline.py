@@ -41,7 +41,11 @@ def revisions_as_sql(history: History, dialect: str) -> str:
             running = step.revision.revision
             yield step
 
-    options: dict[str, Any] = {"dialect_name": dialect, "dialect_opts": {"paramstyle": "named"}, "output_buffer": written}
+    options: dict[str, Any] = {
+        "dialect_name": dialect,
+        "dialect_opts": {"paramstyle": "named"},
+        "output_buffer": written,
+    }
     try:
         with EnvironmentContext(config, script, fn=steps, as_sql=True, literal_binds=True, **options) as environment:
             if history.revisions.has_environment:
