@@ -126,7 +126,7 @@ def compare_with_revision(
 
     Args:
         connection: a connection to the database.
-        history: the app; of its tables, those that are there at ``revision`` are compared.
+        history: the app.
         revision: the revision.
         others: the other apps of the database, whose tables those of ``history`` may refer to.
         scratch: opens an empty database, in which the revisions are run.
@@ -138,5 +138,4 @@ def compare_with_revision(
                 create_tables(empty, run, replace(other, revisions=None))
             upgrade(empty, run, history, revision)
             wanted = shape(empty, history.tables)
-    there = [table for table in history.tables if f"table {table.fullname}" in wanted]
-    return shape_differences(shape(connection, there), wanted, f"at revision {revision}")
+    return shape_differences(shape(connection, history.tables), wanted, f"at revision {revision}")

@@ -15,6 +15,7 @@ from sqlhelpers.dialects import empty_database, refuse_hidden_tables, schema_tra
 from sqlhelpers.engines import database_url, default_hooks
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
+from sqlhelpers.offline import revisions_as_sql
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revisions import Revisions, alembic_config
 from sqlhelpers.runs import Run
@@ -270,6 +271,12 @@ class Database:
             raise AppError(f"app {app!r} is installed: `sqlhelpers drop {app}` removes its tables and their record")
         tables = [table for history in histories for table in history.tables]
         decisions.retire(connection, run, app, tables, drop_tables=drop_tables)
+
+    def sql(self) -> str:
+        """Return what all revisions of all apps do to an empty database; nothing is connected to."""
+        dialect = self.url.get_backend_name()
+        with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
+            return "".join(revisions_as_sql(each, dialect) for each in self.checked_histories() if each.revisions)
 
     def check(self, connection: Connection) -> tuple[Finding, ...]:
         """Return what is wrong with the database."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
 
 from sqlhelpers.engines import make_scratch_engine
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from sqlhelpers.hooks import Hooks
     from sqlhelpers.settings import DatabaseSettings
 
+_log = logging.getLogger(__name__)
 _PREFIX = "sqlhelpers_scratch_"
+_FORCES = (13,)  # the version of PostgreSQL
 
 
 @contextmanager
@@ -44,7 +48,17 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
             with _connected(make_scratch_engine(bind, settings, hooks, name, aio=aio)) as connection:
                 yield connection
         finally:
-            administering.exec_driver_sql(f"DROP DATABASE {name}")
+            _drop(administering, name)
+
+
+def _drop(administering: Connection, name: str) -> None:
+    dialect = administering.dialect
+    # a pooler may still keep a connection to it
+    force = " WITH (FORCE)" if dialect.name == "postgresql" and (dialect.server_version_info or ()) >= _FORCES else ""
+    try:
+        administering.exec_driver_sql(f"DROP DATABASE {name}{force}")
+    except DBAPIError as error:
+        _log.warning("the scratch database %s could not be dropped: %s", name, error.orig)
 
 
 @contextmanager

@@ -116,9 +116,14 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def tables(url: str) -> set[str]:
-    """Return the names of all tables but the journal."""
+    """Return the names of all tables."""
     with connected(url) as connection:
-        return set(inspect(connection).get_table_names()) - {"sqlhelpers_journal"}
+        return set(inspect(connection).get_table_names())
+
+
+def app_tables(url: str) -> set[str]:
+    """Return the names of all tables but the journal."""
+    return tables(url) - {"sqlhelpers_journal"}
 
 
 def snapshot(url: str) -> dict[str, Any]:

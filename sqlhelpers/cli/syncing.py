@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
@@ -17,13 +19,19 @@ if TYPE_CHECKING:
 @databases
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--wait", metavar="SECONDS", type=click.FloatRange(0), default=0, help="Wait for a server to be up.")
+@click.option("--sql", "as_sql", is_flag=True, help="Print what all revisions do as SQL; connect to nothing.")
 @json_option
-def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_json: bool) -> None:
+def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_sql: bool, as_json: bool) -> None:
     r"""Create or upgrade databases; run it as often as you like.
 
     \b
     Example: sqlhelpers run-sync -d default --dry-run
     """
+    if as_sql:
+        with open_runtime() as runtime, redirect_stdout(sys.stderr):
+            texts = [runtime.database(bind).sql() for bind in runtime.binds(binds)]
+        click.echo("".join(texts), nl=False)
+        return
     with open_runtime() as runtime, printed(as_json, planned if dry_run else done) as show, Bar() as bar:
         runtime.run_sync(binds, dry_run=dry_run, wait=wait, progress=bar.advance, done=show)
 

@@ -250,8 +250,8 @@ def test_a_check_leaves_no_scratch_database(checked, command, request):
     assert list_all() == before
 
 
-def test_a_check_behind_a_pooler_leaves_no_scratch_database(shop, pgbouncer_url, postgres_server, command):
-    """A pooler that keeps connections to a scratch database does not keep it from being dropped."""
+def test_a_check_behind_a_pooler_leaves_no_scratch_database(shop, pgbouncer_url, postgres_server):
+    """A scratch database that a pooler keeps connections to is dropped, or named where the role may not end those."""
     role = re.search("//(.*?):", pgbouncer_url)[1]
     postgres_server.execute(f'ALTER ROLE "{role}" CREATEDB')
     shop.use(pgbouncer_url, bootstrap="models", pooler="transaction")
@@ -259,10 +259,13 @@ def test_a_check_behind_a_pooler_leaves_no_scratch_database(shop, pgbouncer_url,
     query = "SELECT datname FROM pg_database WHERE datname LIKE '%scratch%'"
     before = postgres_server.execute(query)
 
-    done = command("check", "--json")
+    done = shop.start("check").finish()
 
-    assert not done.errors, done
-    assert postgres_server.execute(query) == before
+    left = [name for (name,) in set(postgres_server.execute(query)) - set(before)]
+    for name in left:  # the superuser of the pooler is connected to it
+        assert f"the scratch database {name} could not be dropped" in done.stderr, done
+        postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert done.status == 0, done
 
 
 def test_a_role_that_may_not_create_databases_is_told_so(shop, postgres_url, command):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from databases import connected, execute, rows, runtime, snapshot, sync, tables
+from databases import app_tables, connected, execute, rows, runtime, snapshot, sync
 from projects import revision_text
 from sqlalchemy import inspect
 
@@ -54,7 +54,7 @@ def test_apps_are_synced_in_the_order_of_their_foreign_keys(url, apps, bootstrap
     report = sync("sync", url, apps=apps)
 
     assert [app.app for app in report.apps] == ["mike", "zulu", "alpha"]
-    assert tables(url) == {"a", "m", "z", *(f"alembic_version_{name}" for name in apps)}
+    assert app_tables(url) == {"a", "m", "z", *(f"alembic_version_{name}" for name in apps)}
     assert rows(url, "SELECT * FROM alembic_version_alpha") == [("alpha1",)]
 
 
@@ -125,7 +125,7 @@ def test_one_failing_app_undoes_the_run_where_ddl_can_be_undone(sqlite_url, post
     for url in (sqlite_url, postgres_url):
         with pytest.raises(DatabaseFailure, match="alpha2"):
             sync("sync", url, apps=apps)
-        assert tables(url) == set()
+        assert app_tables(url) == set()
 
 
 def test_two_apps_cannot_define_one_table(sqlite_url, project, apps):
@@ -175,7 +175,7 @@ def test_an_app_without_migrations_says_so(url, project):
     second = sync("sync", url, apps={"plain": {"package": "plain", "migrations": False}})
 
     assert (first.result, second.result) == (SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE)
-    assert tables(url) == {"one"}
+    assert app_tables(url) == {"one"}
 
 
 def test_a_model_module_that_fails_to_import_stops_everything(sqlite_url, project, apps):
@@ -200,8 +200,8 @@ def test_each_database_gets_its_own_apps(sqlite_url, postgres_url, apps):
         reports = made.run_sync()
 
     assert [report.bind for report in reports] == ["default", "analytics"]
-    assert tables(postgres_url) == {"m", "alembic_version_mike"}
-    assert "m" not in tables(sqlite_url)
+    assert app_tables(postgres_url) == {"m", "alembic_version_mike"}
+    assert "m" not in app_tables(sqlite_url)
 
 
 def test_a_database_that_fails_does_not_keep_the_others(sqlite_url, apps, project):
@@ -263,7 +263,7 @@ def test_a_plugin_can_refuse_a_run(url, apps):
         sync("sync", url, apps=apps, plugins=plugins_with(Seeds("before")))
 
     assert caught.value.exit_status == 3
-    assert tables(url) == set()
+    assert app_tables(url) == set()
 
 
 def test_a_plugin_that_fails_after_a_sync_undoes_it(sqlite_url, postgres_url, apps):
@@ -273,13 +273,13 @@ def test_a_plugin_that_fails_after_a_sync_undoes_it(sqlite_url, postgres_url, ap
             DatabaseFailure, match="plugin seeds: sqlhelpers_after_sync raised ValueError: the data is wrong"
         ):
             sync("sync", url, apps=apps, plugins=plugins_with(Seeds("after")))
-        assert tables(url) == set()
+        assert app_tables(url) == set()
 
 
 def test_enable_apps_keeps_other_apps_out(sqlite_url, apps):
     """Whatever is installed, only the named apps are in the project's databases; a wrong name is an error."""
     sync("sync", sqlite_url, apps=apps, enable_apps=["mike"])
-    found = tables(sqlite_url)
+    found = app_tables(sqlite_url)
 
     with pytest.raises(DiscoveryError, match="enable_apps names 'mik', which is not installed"):
         sync("sync", sqlite_url, apps=apps, enable_apps=["mik"])
@@ -321,7 +321,7 @@ def test_schemas_are_told_apart(postgres_url, project):
     with connected(postgres_url) as connection:
         found = set(inspect(connection).get_table_names("library"))
     assert (first.result, second.result) == (SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE)
-    assert found == {"one", "alembic_version_lib"}
+    assert found == {"one", "alembic_version_lib", "sqlhelpers_journal"}
 
 
 def test_a_schema_of_the_metadata_does_not_hide_the_order(postgres_url, project):
@@ -467,4 +467,4 @@ def test_a_table_from_elsewhere_in_the_package_is_the_apps(sqlite_url, project, 
 
     sync("sync", sqlite_url, apps={"mapped": {"package": "mapped"}})
 
-    assert tables(sqlite_url) == {"users", "alembic_version_mapped"}
+    assert app_tables(sqlite_url) == {"users", "alembic_version_mapped"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from databases import MODELS, REVISIONS, connected, execute, rows, runtime, snapshot, sync, tables
+from databases import MODELS, REVISIONS, app_tables, connected, execute, rows, runtime, snapshot, sync
 from projects import revision_text
 from sqlalchemy import inspect
 
@@ -32,7 +32,7 @@ def test_an_empty_database_is_created_and_then_up_to_date(url, kind):
 
     assert (first.status, first.result) == (DatabaseStatus.NO_INFO, SyncResult.CREATED)
     assert (second.status, second.result) == (DatabaseStatus.UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE)
-    assert tables(url) == EVERYTHING
+    assert app_tables(url) == EVERYTHING
     assert rows(url, "SELECT version_num FROM alembic_version_shop") == [("r3",)]
 
 
@@ -110,7 +110,7 @@ def test_several_heads_are_refused_before_any_ddl(url, kind, shop):
         sync(kind, url)
 
     assert not (shop.folder.parent / "test.db").exists()
-    assert tables(url) == set()
+    assert app_tables(url) == set()
 
 
 def test_a_position_in_alembics_own_table_is_refused_and_moved_by_adopt(url, kind):
@@ -128,7 +128,7 @@ def test_a_position_in_alembics_own_table_is_refused_and_moved_by_adopt(url, kin
         sync(kind, url)
     untouched = snapshot(url)
     with runtime(url) as made:
-        differences = made.adopt("default", "shop")
+        differences = made.manager().adopt("shop")
 
     assert untouched == before
     assert differences == ()
@@ -176,7 +176,7 @@ def test_a_create_that_fails_is_undone(sqlite_url, postgres_url, kind, shop):
     for url in (sqlite_url, postgres_url):
         with pytest.raises(Exception, match="nope"):
             sync(kind, url)
-        assert tables(url) == set()
+        assert app_tables(url) == set()
 
 
 def test_autocommit_blocks_work(url, kind, shop):
@@ -276,7 +276,7 @@ with engine.connect() as connection:
     report = sync(kind, url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
 
     assert report.result is SyncResult.CREATED
-    assert tables(url) == EVERYTHING
+    assert app_tables(url) == EVERYTHING
 
 
 def test_alembics_async_environment_is_honoured(url, shop):
@@ -308,7 +308,7 @@ asyncio.run(main())
     report = sync("sync", url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
 
     assert report.result is SyncResult.CREATED
-    assert tables(url) == EVERYTHING
+    assert app_tables(url) == EVERYTHING
 
 
 def test_tables_of_nobody_are_left_alone(url, kind):
@@ -325,5 +325,5 @@ def test_tables_of_nobody_are_left_alone(url, kind):
         made.manager().drop()
 
     assert report.left_alone == ("alembic_version_gone",)
-    assert tables(url) == {"stranger", "alembic_version_gone"}
+    assert app_tables(url) == {"stranger", "alembic_version_gone"}
     assert rows(url, "SELECT * FROM stranger") == [(1,)]

@@ -1,0 +1,61 @@
+"""Revisions as SQL, without a connection and without a secret."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from alembic.runtime.environment import EnvironmentContext
+
+from sqlhelpers.exceptions import AppError, MigrationFailed
+from sqlhelpers.revisions import alembic_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.runtime.migration import RevisionStep
+
+    from sqlhelpers.histories import History
+
+
+def revisions_as_sql(history: History, dialect: str) -> str:
+    """Return what all revisions of an app do to an empty database, the record of its position included.
+
+    Args:
+        history: the app.
+        dialect: SQLAlchemy's name of the dialect.
+
+    Raises:
+        MigrationFailed: a revision needs a connection.
+        AppError: the app has no migrations.
+    """
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations")
+    script, written, running = history.revisions.script, StringIO(), ""
+    config = alembic_config(history.revisions.folder)
+    config.set_main_option("sqlalchemy.url", f"{dialect}://")
+
+    def steps(heads: object, _: object) -> Iterator[RevisionStep]:
+        nonlocal running
+        for step in script._upgrade_revs("heads", heads):  # type: ignore[arg-type]  # several are taken as well
+            running = step.revision.revision
+            yield step
+
+    options: dict[str, Any] = {
+        "dialect_name": dialect,
+        "dialect_opts": {"paramstyle": "named"},
+        "output_buffer": written,
+    }
+    try:
+        with EnvironmentContext(config, script, fn=steps, as_sql=True, literal_binds=True, **options) as environment:
+            if history.revisions.has_environment:
+                script.run_env()
+            else:
+                environment.configure(literal_binds=True, **history.options(), **options)
+                with environment.begin_transaction():
+                    environment.run_migrations()
+    except (Exception, SystemExit) as error:
+        reason = f"this revision cannot be told without a database: {type(error).__name__}: {error}"
+        path = history.revisions.path(running) if running else str(history.revisions.folder)
+        raise MigrationFailed(history.app, running or "-", path, reason) from error
+    return written.getvalue()
