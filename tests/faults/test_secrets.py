@@ -10,7 +10,7 @@ import traceback
 import pytest
 from callers import DRIVERS, Caller, with_driver
 from databases import rows
-from shops import ASYNC_ONLY, HALF_WAY, WAITING
+from shops import HALF_WAY, SYNC, WAITING
 from shown import Shown
 from throwaway import MADE_UP
 
@@ -38,10 +38,8 @@ def test_the_search_finds_a_password_wherever_it_is(shop, postgres_url):
     """A fixture that finds nothing has to be one that would find something."""
     password = password_of(postgres_url)
     shown = Shown()
-    logging.getLogger().addHandler(shown)
-    log = logging.getLogger("sqlalchemy.engine")
-    log.debug("connecting with %s", password)
-    logging.getLogger().removeHandler(shown)
+    record = {"name": "sqlalchemy.engine", "levelno": logging.DEBUG, "msg": "connecting with %s", "args": (password,)}
+    shown.handle(logging.makeLogRecord(record))
     shown.add("stdout", f"it is {password}")
     shown.add_object(type("Thing", (), {"__init__": lambda self: setattr(self, "url", postgres_url)})())
     shown.add_error(ValueError(postgres_url))
@@ -85,11 +83,10 @@ def test_no_error_of_a_wrong_password_shows_it(shop, request, driver):
 
 @pytest.mark.parametrize("driver", SERVED)
 def test_echo_does_not_show_it(shop, request, driver):
-    """``echo = "debug"`` prints every statement, every parameter and every row, of a whole run; the pool's log as well."""
+    """``echo = "debug"`` prints every statement, every parameter and every row, and the pool's doings."""
     url = request.getfixturevalue(f"{DRIVERS[driver][2]}_url")
     shop.use(with_driver(url, driver), sqlalchemy={"echo": "debug", "echo_pool": "debug"})
-    child = shop.start() if not DRIVERS[driver][1] else shop.children.python(ASYNC_ONLY, "run-sync")
-    finished = child.finish()
+    finished = shop.children.python(SYNC, "async" if DRIVERS[driver][1] else "sync").finish()
 
     assert finished.status == 0, finished
     assert "CREATE TABLE author" in finished.output

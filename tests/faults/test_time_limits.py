@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import signal
 import time
@@ -65,6 +66,7 @@ def line(request, shop):
         made = Line(shop, proxy, url, request.param)
         yield made
         made.close()
+        gc.collect()  # what was left open is the fault of this test
 
 
 def test_connecting_to_a_server_that_does_not_answer(line):
