@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from proxy import Proxy
     from throwaway import Server
 
-_WITHIN = 90  # seconds
+_WITHIN = 60  # seconds
 _LOUD = ("sqlalchemy", "sqlhelpers", "alembic", "asyncpg", "psycopg", "asyncio")
 
 
 @pytest.fixture(autouse=True)
 def no_hang() -> Iterator[None]:
-    """No test takes longer than a minute and a half: what hangs is interrupted, and fails."""
+    """No test takes longer than a minute: what hangs is interrupted, and fails."""
 
     def interrupt(*_: object) -> None:
         raise TimeoutError(f"the test has not ended within {_WITHIN} s")
