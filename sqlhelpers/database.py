@@ -216,7 +216,7 @@ class Database:
             for history, app in zip(histories, report.apps, strict=True):
                 if app.status is DatabaseStatus.NO_INFO:
                     migrations.bootstrap(connection, run, history)
-            run.lock.probe()
+            run.checkpoint()
 
     def upgrade(
         self,
@@ -233,14 +233,14 @@ class Database:
             for history in wanted:
                 if history.revisions is not None or app is not None:
                     migrations.upgrade(connection, run, history, target)
-            run.lock.probe()
+            run.checkpoint()
 
     def downgrade(self, connection: Connection, run: Run, history: History, target: str) -> None:
         """Undo the revisions after ``target``."""
         with schema_transaction(connection, run.patience):
             refuse_doubtful(read_status(connection, run.bind, run.url, [history]))
             migrations.downgrade(connection, run, history, target)
-            run.lock.probe()
+            run.checkpoint()
 
     def adopt(self, connection: Connection, run: Run, history: History, revision: str | None) -> tuple[str, ...]:
         """Record the position of tables that are there already; return what differs if that is wrong."""

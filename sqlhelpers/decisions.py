@@ -152,7 +152,7 @@ def drop(connection: Connection, run: Run, histories: Sequence[History]) -> None
                 metadata.drop_all(connection, tables=tables)
             _forget_position(connection, history)
             history.journal.forget(connection)
-        run.lock.probe()
+        run.checkpoint()
 
 
 def _forget_position(connection: Connection, history: History) -> None:
@@ -194,7 +194,7 @@ def retire(connection: Connection, run: Run, app: str, installed: Iterable[Table
         if is_there:
             version_rows(connection, version_table, None).drop(connection)
         journal.forget(connection)
-        run.lock.probe()
+        run.checkpoint()
 
 
 def _drop_by_name(connection: Connection, names: Iterable[str]) -> None:

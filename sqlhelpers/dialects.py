@@ -4,59 +4,26 @@ from __future__ import annotations
 
 import re
 import ssl
-import time
 import warnings
-from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.util.concurrency import await_only
 
-from sqlhelpers import timeouts, urls
-from sqlhelpers.exceptions import DatabaseFailure, LockTimeout, PoolerNotSet, SettingsError
+from sqlhelpers import sqlite, urls
+from sqlhelpers.exceptions import DatabaseFailure, PoolerNotSet, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
-    from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 E = TypeVar("E", "Engine", "AsyncEngine")
 
-#: The execution option that says how SQLite begins a transaction: ``""``, ``"IMMEDIATE"``, ``"EXCLUSIVE"``.
-BEGIN = "sqlhelpers_begin"
-
-_PAUSE = 0.05  # seconds between two attempts to write
 _DRIVERS = frozenset(("asyncpg", "psycopg", "pymysql", "asyncmy", "aiomysql", "sqlite3", "aiosqlite"))
-
-
-def prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    """Set up a new connection to SQLite; put a new file into WAL mode, and leave an existing one as it is."""
-    connection.isolation_level = None  # SQLAlchemy begins, by the listener below; the driver's habit is to begin late
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA page_count")
-    is_new = cursor.fetchone() == (0,)
-    cursor.close()
-    set_pragmas(connection, {"foreign_keys": 1, "journal_mode": "wal"} if is_new else {"foreign_keys": 1})
-
-
-def set_pragmas(connection: DBAPIConnection, pragmas: Mapping[str, str | int]) -> None:
-    """Set pragmas on a connection to SQLite."""
-    cursor = connection.cursor()
-    for name, value in pragmas.items():
-        cursor.execute(f"PRAGMA {name}={value}")
-        cursor.fetchall()
-    cursor.close()
-
-
-def begin_sqlite(connection: Connection) -> None:
-    """Begin a transaction, as ``schema_transaction`` wants it."""
-    options = connection.get_execution_options()
-    if options.get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql(f"BEGIN {options.get(BEGIN, '')}")
 
 
 def for_sessions(engine: E) -> E:
@@ -65,7 +32,7 @@ def for_sessions(engine: E) -> E:
     On SQLite they begin as writers do. Otherwise one that reads before it writes fails, without having waited, if
     another has written meanwhile: https://www.sqlite.org/isolation.html.
     """
-    return engine.execution_options(**{BEGIN: "IMMEDIATE"}) if engine.dialect.name == "sqlite" else engine
+    return engine.execution_options(**{sqlite.BEGIN: "IMMEDIATE"}) if engine.dialect.name == "sqlite" else engine
 
 
 def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
@@ -121,9 +88,6 @@ def schema_transaction(connection: Connection, patience: float) -> Iterator[None
 
     What the block runs may end this transaction and begin another, as Alembic's ``autocommit_block`` does.
 
-    On SQLite, no other process can write meanwhile, and foreign keys are not enforced: a batch rebuild
-    drops a table and would take its child rows along. They are checked before the commit.
-
     Args:
         connection: a connection that is in no transaction.
         patience: how many seconds to wait for another writer on SQLite.
@@ -138,71 +102,19 @@ def schema_transaction(connection: Connection, patience: float) -> Iterator[None
             warnings.filterwarnings("ignore", "Name '.*' ignored for PRIMARY key")
             yield
         return
-    connection.execution_options(**{BEGIN: "IMMEDIATE"})
-    enforced = _pragma(connection, "foreign_keys")
-    _pragma(connection, "foreign_keys=0")
-    try:
-        _begin_writing(connection, patience)
-        with _transaction(connection):
-            before = _orphans(connection)
-            yield
-            lost = _orphans(connection) - before
-            if lost:
-                broken = ", ".join(f"{count} in {child} without {parent}" for (child, parent), count in lost.items())
-                raise IntegrityError(f"rows would lose their parents: {broken}", None, Exception(broken))
-    finally:
-        _pragma(connection, f"foreign_keys={enforced}")
-        connection.execution_options(**{BEGIN: ""})
-
-
-def _begin_writing(connection: Connection, patience: float) -> None:
-    """Begin a transaction as soon as no other process writes; between attempts, signals are heard."""
-    deadline = time.monotonic() + patience
-    usual = _pragma(connection, "busy_timeout")
-    _pragma(connection, "busy_timeout=0")
-    while True:
-        try:
-            connection.begin()
-        except OperationalError as error:
-            if "locked" not in str(error.orig):
-                raise
-            if time.monotonic() > deadline:
-                file = connection.engine.url.database
-                raise LockTimeout(
-                    f"another process has been writing to {file} for {patience:g} s (lock_timeout)"
-                ) from error
-            timeouts.pause(_PAUSE)
-        else:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={usual}")
-            return
+    with sqlite.schema_transaction(connection, patience):
+        yield
 
 
 @contextmanager
 def _transaction(connection: Connection) -> Iterator[None]:
-    if not connection.in_transaction():
-        connection.begin()
+    connection.begin()
     try:
         yield
         connection.commit()
     except BaseException:
         connection.rollback()
         raise
-
-
-def _pragma(connection: Connection, text_: str) -> Any:
-    """Run a pragma outside any transaction, where alone ``foreign_keys`` has an effect."""
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(f"PRAGMA {text_}")
-        row = cursor.fetchone()
-    finally:
-        cursor.close()
-    return row[0] if row else None
-
-
-def _orphans(connection: Connection) -> Counter[tuple[str, str]]:
-    rows = connection.exec_driver_sql("PRAGMA foreign_key_check")
-    return Counter((row[0], row[2]) for row in rows)
 
 
 def undoes_ddl(connection: Connection) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
-from sqlhelpers import dialects, timeouts, urls
+from sqlhelpers import dialects, sqlite, timeouts, urls
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL, SettingsError
 from sqlhelpers.hooks import Hooks, merge_options
 from sqlhelpers.hookspecs import hookimpl
@@ -63,8 +63,8 @@ class Defaults:
     def sqlhelpers_engine_created(self, engine: Engine) -> None:
         """Make SQLite's transactions explicit and its foreign keys hold; send MySQL's passwords as UTF-8."""
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", dialects.prepare_sqlite)
-            event.listen(engine, "begin", dialects.begin_sqlite)
+            event.listen(engine, "connect", sqlite.prepare_sqlite)
+            event.listen(engine, "begin", sqlite.begin_sqlite)
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "do_connect", dialects.prepare_mysql)
 
@@ -225,4 +225,4 @@ def _announce(bind: str, settings: DatabaseSettings, engine: Engine, hooks: Hook
         event.listen(engine, "do_execute", dialects.execute_at_once)
     hooks.engine_created(bind, engine)
     if engine.dialect.name == "sqlite" and settings.sqlite_pragmas:
-        event.listen(engine, "connect", lambda connection, _: dialects.set_pragmas(connection, settings.sqlite_pragmas))
+        event.listen(engine, "connect", lambda connection, _: sqlite.set_pragmas(connection, settings.sqlite_pragmas))

@@ -47,7 +47,7 @@ def sync_database(connection: Connection, run: Run, histories: Sequence[History]
             done.append(replace(report, result=_sync_app(connection, run, history, report)))
         result = replace(found, apps=tuple(done))
         run.hooks.after_sync(run.bind, connection, result)
-        run.lock.probe()  # or another run may have begun meanwhile
+        run.checkpoint()  # or another run may have begun meanwhile
         return result
 
 

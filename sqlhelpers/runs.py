@@ -13,6 +13,7 @@ from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
+from sqlhelpers import signals
 from sqlhelpers.dialects import undoes_ddl
 from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
 from sqlhelpers.histories import current_revisions
@@ -56,6 +57,11 @@ class Run:
     limits: SchemaLimits
     patience: float
     progress: Progress | None = None
+
+    def checkpoint(self) -> None:
+        """Go no further if the lock may be lost, or if a signal that should have ended the run was swallowed."""
+        signals.raise_again()
+        self.lock.probe()
 
 
 def take_steps(connection: Connection, history: History, run: Run, action: str, plan: Plan) -> None:
@@ -112,7 +118,7 @@ class _Steps:
         """Yield the steps; Alembic takes each before it asks for the next."""
         for position, step in enumerate(steps, 1):
             revision: Any = step.revision
-            self._run.lock.probe()
+            self._run.checkpoint()
             if self._run.progress:
                 self._run.progress(self._history.app, revision.revision, position, len(steps))
             if not self._foreign:
@@ -168,15 +174,19 @@ class _Steps:
         event.listen(self._connection, "after_cursor_execute", self._count)
         try:
             yield
-        except Exception:
+        except Exception as error:
             event.remove(self._connection, "after_cursor_execute", self._count)
-            if self._entry is not None and self.running is not None and not self._statements:
+            if self._entry is not None and self.running and not self._statements and not self._is_unsure(error):
                 with suppress(SQLAlchemyError):
                     self._connection.rollback()
                     self._history.journal.discard(self._connection, self._entry)
                     self._connection.commit()
             raise
         event.remove(self._connection, "after_cursor_execute", self._count)
+
+    def _is_unsure(self, error: Exception) -> bool:
+        """Tell whether the server may go on with the statement, because it was the connection that failed."""
+        return self._connection.invalidated or bool(getattr(error, "connection_invalidated", False))
 
     def _count(self, *_: object) -> None:
         self._statements += 1

@@ -33,6 +33,7 @@ class SchemaLimits:
             self._tell_postgres_all = _TELL_POSTGRES + (_TELL_POSTGRES_14 if _can_watch_its_client(connection) else "")
             event.listen(connection, "begin", self._tell_postgres)  # as long as a transaction: autocommit_block ends it
         self._tell()
+        connection.rollback()
 
     def apply(self, lock: float | None = None, statement: float | None = None) -> None:
         """Set other limits until they are set again; None for those that the connection began with."""

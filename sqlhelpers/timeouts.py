@@ -12,6 +12,7 @@ import re
 import time
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -20,7 +21,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Coroutine, Generator
 
     from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -49,7 +50,9 @@ def connect_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
     driver = url.get_driver_name()
     if driver in ("pysqlite", "aiosqlite"):
         return {"timeout": settings.command_timeout or _DAY}
-    return _within(driver, settings.connect_timeout)
+    hosts = url.query.get("host", "")
+    number = len(hosts) if isinstance(hosts, tuple) else 1 + hosts.count(",")
+    return _within(driver, settings.connect_timeout / (number if driver.startswith("psycopg") else 1))  # it is for each
 
 
 def _within(driver: str, seconds: float) -> dict[str, Any]:
@@ -59,7 +62,8 @@ def _within(driver: str, seconds: float) -> dict[str, Any]:
         return {"connect_timeout": max(2, math.ceil(seconds))}  # libpq waits two seconds at least
     if driver in ("pymysql", "asyncmy"):
         # the drivers bound the handshake as a read
-        return {"connect_timeout": seconds, "read_timeout": seconds}
+        timeouts = {"connect_timeout": seconds, "read_timeout": seconds}
+        return {**timeouts, "write_timeout": seconds} if driver == "pymysql" else timeouts
     return {"connect_timeout": seconds} if driver == "aiomysql" else {}
 
 
@@ -147,21 +151,58 @@ def _set(connection: DBAPIConnection | PoolProxiedConnection | None, seconds: fl
     driver: Any = getattr(connection, "driver_connection", connection)
     limit = seconds or None
     package = type(driver).__module__.partition(".")[0]
-    if type(driver) in _psycopg_classes(package):
-        driver.__class__ = _psycopg_classes(package)[type(driver)]  # psycopg has no factory for connections
+    if type(driver) in _impatient(package):
+        driver.__class__ = _impatient(package)[type(driver)]  # these drivers have no factory for connections
     if hasattr(driver, "command_timeout"):
         driver.command_timeout, driver.cancels = limit, cancels
+    if hasattr(driver, "_read_timeout"):  # PyMySQL and asyncmy
+        driver._read_timeout = driver._write_timeout = limit
     elif package == "asyncpg":
         driver._config = driver._config._replace(command_timeout=limit)
-    elif package in ("pymysql", "asyncmy"):
-        driver._read_timeout = limit
 
 
 @cache
-def _psycopg_classes(package: str) -> dict[type[Any], type[Any]]:
-    """Return, for each class of connections, one that stops waiting; none if ``package`` is another driver."""
-    if package != "psycopg":
-        return {}
+def _impatient(package: str) -> dict[type[Any], type[Any]]:
+    """Return, for each class of a driver's connections, one that stops waiting; none where there are other means."""
+    if package == "psycopg":
+        return _impatient_psycopg()
+    if package in ("asyncmy", "aiomysql"):
+        kind = import_module(f"{package}.connection").Connection
+        return {kind: _impatient_mysql(kind)}
+    return {}
+
+
+def _impatient_mysql(kind: Any) -> type[Any]:
+    class Impatient(kind):  # type: ignore[misc]  # of either driver
+        """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
+
+        command_timeout: float | None = None
+        cancels = False
+
+        async def query(self, *args: Any, **kwargs: Any) -> Any:
+            return await self._at_most(super().query(*args, **kwargs))
+
+        async def ping(self, *args: Any, **kwargs: Any) -> Any:
+            return await self._at_most(super().ping(*args, **kwargs))
+
+        async def commit(self) -> Any:
+            return await self._at_most(super().commit())
+
+        async def rollback(self) -> Any:
+            return await self._at_most(super().rollback())
+
+        async def _at_most(self, work: Coroutine[Any, Any, Any]) -> Any:
+            try:
+                async with asyncio.timeout(self.command_timeout):
+                    return await work
+            except TimeoutError:
+                self.close()
+                raise
+
+    return Impatient
+
+
+def _impatient_psycopg() -> dict[type[Any], type[Any]]:
     import psycopg
 
     class Limited(psycopg.Connection[Any]):
@@ -212,7 +253,7 @@ def _until(steps: Generator[Any, Any, Any], seconds: float | None) -> Generator[
         wanted = next(steps)
         while True:
             ready = yield wanted  # psycopg comes by at least every tenth of a second
-            if not ready and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise _TooLate(f"no answer within {seconds:g} s")
             wanted = steps.send(ready)
     except StopIteration as ended:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from sqlhelpers import signals
 from sqlhelpers.cli import deciding, showing, syncing
 from sqlhelpers.cli.group import Interrupted, cli
 from sqlhelpers.cli.printing import styled
@@ -22,17 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["cli", "deciding", "main", "showing", "syncing"]
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM arrived: drivers stop as for Ctrl-C, and everything under way is rolled back on the way out."""
-
-
-_SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _Terminated}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with the exit status."""
-    for number in _SIGNALS:  # SIGINT too, or asyncio would wait for a revision that does not await
-        signal.signal(number, _on_signal)
+    signals.listen()
     logging.getLogger("asyncmy").addHandler(logging.NullHandler())  # it would print every note of the server
     sys.path.append(str(Path.cwd()))  # an app that is not installed may lie in the working directory
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -47,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SqlhelpersError as error:
         _explain(error, debug=debug)
     except (Interrupted, click.Abort) as error:
-        by_sigterm = isinstance(error.__cause__, _Terminated)
+        by_sigterm = isinstance(error.__cause__, signals.Terminated)
         word, status = ("terminated", 143) if by_sigterm else ("interrupted", 130)
         _fail([f"{word}; what can be undone is rolled back"], status)
     except SystemExit as error:
@@ -58,13 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         _fail([f"{type(error).__name__}: {error} (--debug shows where)"], 1)
+    signals.ignore()
     sys.exit(result if isinstance(result, int) else 0)
-
-
-def _on_signal(number: int, _: object) -> None:
-    for each in _SIGNALS:
-        signal.signal(each, signal.SIG_IGN)  # or a second one would disturb the rollback
-    raise _SIGNALS[signal.Signals(number)]
 
 
 def _explain(error: SqlhelpersError, *, debug: bool) -> NoReturn:
@@ -76,6 +63,7 @@ def _explain(error: SqlhelpersError, *, debug: bool) -> NoReturn:
 
 
 def _fail(lines: Sequence[str], exit_status: int, hint: str = "") -> NoReturn:
+    signals.ignore()
     for line in lines:
         click.echo(f"{styled('error:', 'red', sys.stderr)} {' '.join(line.split())}", err=True)
     if hint:
