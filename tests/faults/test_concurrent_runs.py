@@ -125,7 +125,7 @@ async def test_threads_and_tasks_run_at_once(shop, url):
 
 
 def test_two_databases_upgraded_at_once_in_one_process_are_never_mixed_up(shop, postgres_server, tmp_path):
-    """Fifty pairs in two threads: what was to be done in one database is done there, and all of it."""
+    """Two threads, pair after pair: what was to be done in one database is done there, and all of it."""
     shop.use(f"sqlite:///{tmp_path}/unused.db")
     for number in range(4, 7):
         shop.revision(f"r{number}", f"op.add_column('author', sa.Column('c{number}', sa.Integer))")

@@ -63,13 +63,14 @@ def test_threads_under_load_get_right_answers(shop, pooled):
     def ask(worker):
         answers = []
         for turn in range(TIMES):
-            with runtime.manager().session() as session:
+            with manager.session() as session:
                 first = session.scalar(text("SELECT CAST(:n AS integer)"), {"n": worker})
                 session.scalar(text("SELECT CAST(:n AS text)"), {"n": f"{worker}"})
                 answers.append((first, session.scalar(text("SELECT CAST(:n AS integer)"), {"n": turn})))
         return answers
 
     with shop.runtime() as runtime, ThreadPoolExecutor(WORKERS) as pool:
+        manager = runtime.manager()
         answers = list(pool.map(ask, range(WORKERS)))
 
     assert answers == [[(worker, turn) for turn in range(TIMES)] for worker in range(WORKERS)]

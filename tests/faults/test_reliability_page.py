@@ -11,7 +11,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 AT_LEAST = 60
 
 
-def tested():
+def every_test():
     """Return the names of all tests of this folder, as the page has them, but for those about the page."""
     found = set()
     for file in Path(__file__).parent.glob("test_*.py"):
@@ -30,7 +30,7 @@ def listed():
 
 def test_every_fault_is_on_the_page_once():
     """A test without its row would be a promise that nobody knows."""
-    assert sorted(listed()) == sorted(tested())
+    assert sorted(listed()) == sorted(every_test())
 
 
 def test_every_row_links_to_its_test():
