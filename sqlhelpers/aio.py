@@ -58,6 +58,8 @@ async def _to_the_end(work: Coroutine[Any, Any, R]) -> R:
         while not task.done():
             with suppress(asyncio.CancelledError):  # anyio cancels again and again
                 await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # heard: it is the consequence
         raise
 
 

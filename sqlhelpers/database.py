@@ -175,7 +175,12 @@ class Database:
 
     def _run(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
         alembic = self.settings.alembic
-        limits = SchemaLimits(connection, alembic.ddl_lock_timeout, alembic.ddl_statement_timeout)
+        limits = SchemaLimits(
+            connection,
+            alembic.ddl_lock_timeout,
+            alembic.ddl_statement_timeout,
+            is_pooled=self.settings.pooler is not None,
+        )
         shown, patience = urls.mask(self.url), self.settings.lock_timeout
         return Run(self.bind, shown, self.hooks, lock, limits, patience, progress)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import ssl
 import warnings
 from contextlib import contextmanager
@@ -63,6 +64,22 @@ def suspect_pooler(bind: str, context: ExceptionContext) -> PoolerNotSet | None:
 
 
 _LOST_STATEMENT = ("26000", "42P05")  # there is none of this name; there is one already
+
+
+def statement_name() -> str:
+    """Return a name for a prepared statement of asyncpg that no other process uses.
+
+    The drivers count from one in every process. Behind a pooler that the settings do not know of, one process
+    would then run what another has prepared under the same name.
+    """
+    return f"__sqlhelpers_{secrets.token_hex(8)}__"
+
+
+def number_statements(connection: Any, _: object) -> None:
+    """Let psycopg count its prepared statements from a number that no other process uses."""
+    prepared = getattr(getattr(connection, "driver_connection", connection), "_prepared", None)
+    if prepared is not None and hasattr(prepared, "_prepared_idx"):
+        prepared._prepared_idx = secrets.randbits(48)
 
 
 _WITHOUT_ROWS = re.compile(

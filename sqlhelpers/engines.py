@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
-from weakref import WeakSet
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
-from sqlhelpers import dialects, sqlite, timeouts, urls
+from sqlhelpers import dialects, forks, sqlite, timeouts, urls
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL, SettingsError
 from sqlhelpers.hooks import Hooks, merge_options
 from sqlhelpers.hookspecs import hookimpl
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
     from sqlhelpers.settings import DatabaseSettings
+
+_SILENCE = logging.NullHandler()
 
 _POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 15, "max_overflow": 0, "pool_timeout": 30}
 
@@ -67,6 +68,7 @@ class Defaults:
             event.listen(engine, "begin", sqlite.begin_sqlite)
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "do_connect", dialects.prepare_mysql)
+            logging.getLogger("asyncmy").addHandler(_SILENCE)  # it would print every note of the server
 
 
 def default_hooks() -> Hooks:
@@ -152,6 +154,8 @@ def _arguments(bind: str, settings: DatabaseSettings, hooks: Hooks, *, aio: bool
     url, connect_args = _translate(url)
     if settings.pooler == "transaction":
         connect_args |= _without_prepared_statements(url)
+    elif url.get_driver_name() == "asyncpg":
+        connect_args["prepared_statement_name_func"] = dialects.statement_name
     defaults = merge_options(defaults, {"connect_args": connect_args})
     chosen = settings.sqlalchemy.engine_options()
     if defaults.get("poolclass") is StaticPool and "poolclass" not in chosen:
@@ -202,25 +206,13 @@ def _explained(bind: str, url: URL) -> Iterator[None]:
         ) from error
 
 
-def _forget_inherited_connections() -> None:
-    """In a forked child: leave the parent's connections alone, and do not close them either."""
-    for engine in tuple(_ENGINES):
-        engine.dispose(close=False)
-
-
-#: The engines whose connections a forked child must not use. A child knows nothing else to go by.
-_ENGINES: WeakSet[Engine] = WeakSet()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_inherited_connections)
-
-
 def _announce(bind: str, settings: DatabaseSettings, engine: Engine, hooks: Hooks) -> None:
     if not isinstance(engine.pool, StaticPool):  # a database in memory goes along with its one connection
-        _ENGINES.add(engine)
+        forks.guard(engine)
     timeouts.bound(engine, settings)
     if engine.dialect.name == "postgresql" and settings.pooler is None:
         event.listen(engine, "handle_error", partial(dialects.suspect_pooler, bind))
+        event.listen(engine, "connect", dialects.number_statements)
     elif engine.driver == "asyncpg":
         event.listen(engine, "do_execute", dialects.execute_at_once)
     hooks.engine_created(bind, engine)

@@ -11,11 +11,11 @@ import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from filelock import Timeout as FileIsLocked
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from sqlhelpers import timeouts, urls
@@ -88,25 +88,24 @@ def _lock_of(engine: Engine, seconds: float) -> Iterator[Lock]:
     elif dialect in IN_THE_SERVER:
         with engine.connect() as connection:
             connection.detach()  # or the run could find no connection left in a small pool
+            dbapi_connection = connection.connection.dbapi_connection
             lock = IN_THE_SERVER[dialect](connection, seconds)
             try:
                 yield lock
             finally:
-                _let_go(lock, connection)
+                _let_go(lock, connection, dbapi_connection)
     else:
         yield Lock()
 
 
-def _let_go(lock: Lock, connection: Connection) -> None:
+def _let_go(lock: Lock, connection: Connection, dbapi_connection: Any) -> None:
     """Release a lock and close its connection, both without waiting for a server that does not answer."""
-    if connection.invalidated:
-        return
-    dbapi_connection = connection.connection.dbapi_connection
-    timeouts.limit_commands(connection, _LAST_WORD, "lock_timeout", cancels=False)
-    with suppress(DBAPIError):
+    with suppress(SQLAlchemyError):
+        timeouts.limit_commands(connection, _LAST_WORD, "lock_timeout", cancels=False)
         lock.release()
-    if not connection.invalidated and dbapi_connection is not None:
-        connection.invalidate()  # a detached connection is then ours to close
+    if not connection.invalidated:
+        connection.invalidate()
+    with suppress(Exception):  # it may be closed; SQLAlchemy forgets a detached one, and does not close it
         connection.dialect.do_terminate(dbapi_connection)
 
 

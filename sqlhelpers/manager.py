@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +31,8 @@ __all__ = ["DatabaseManager", "DatabaseStatus", "SyncResult", "exists_in_db", "i
 
 R = TypeVar("R")
 
+_making = threading.Lock()
+
 
 class DatabaseManager(BaseManager):
     """The engine, the sessions and the migrations of one database.
@@ -50,7 +53,11 @@ class DatabaseManager(BaseManager):
     @cached_property
     def engine(self) -> Engine:
         """The SQLAlchemy engine."""
-        return make_engine(self.database.bind, self.database.settings, self.database.hooks)
+        with _making:  # threads that come at once share one engine
+            if "engine" not in vars(self):
+                made = make_engine(self.database.bind, self.database.settings, self.database.hooks)
+                vars(self)["engine"] = made
+            return vars(self)["engine"]  # type: ignore[no-any-return]
 
     @cached_property
     def Session(self) -> sessionmaker[orm.Session]:  # noqa: N802  # the ancestor's and SQLAlchemy's name

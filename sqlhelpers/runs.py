@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
 from sqlhelpers import signals
 from sqlhelpers.dialects import undoes_ddl
-from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
+from sqlhelpers.exceptions import AppError, DatabaseFailure, MigrationFailed, SqlhelpersError
 from sqlhelpers.histories import current_revisions
 from sqlhelpers.revisions import alembic_config
 
@@ -76,6 +76,7 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
 
     Raises:
         MigrationFailed: a revision raised.
+        DatabaseFailure: the database did not let us, before any revision began.
         AppError: there is no such revision, or the folder's ``env.py`` failed to do it.
     """
     steps, before = _Steps(connection, history, run, action), current_revisions(connection, history)
@@ -84,14 +85,24 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
         pending = plan(before)
         with steps.counted():
             _through_alembic(connection, history, steps, lambda heads, _: steps.watch(plan(heads)))
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as raised:
+        error = _behind(raised)
         if isinstance(error, SqlhelpersError) and steps.running is None:
             raise
+        if not isinstance(error, Exception | SystemExit):
+            raise error from None
         raise steps.explain(error) from error
     if pending and current_revisions(connection, history) == before:
         assert history.revisions
         file, table = history.revisions.script.env_py_location, history.version_table
         raise AppError(f"{file} has not run the revisions with this database: {table} is as it was")
+
+
+def _behind(error: BaseException) -> BaseException:
+    """Return what has happened in an ``autocommit_block()``, whose end stumbles over a connection that is gone."""
+    while isinstance(error, PendingRollbackError) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 class _Steps:
@@ -198,6 +209,8 @@ class _Steps:
         if self.running is not None:
             return MigrationFailed(self._history.app, self.running.revision, str(self.running.path), reason)
         owner = f"app {self._history.app!r}" if self._history.app else "the migrations folder"
+        if isinstance(error, SQLAlchemyError | OSError):
+            return DatabaseFailure(f"database {self._run.bind!r} ({self._run.url}): {owner}: {reason}")
         return AppError(f"{owner}: {reason}")
 
 

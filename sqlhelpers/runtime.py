@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Runtime:
         self._given_plugins = plugin_manager
         self._managers: dict[str, DatabaseManager] = {}
         self._async_managers: dict[str, AsyncDatabaseManager] = {}
+        self._making = threading.RLock()  # threads that come at once share what is made
 
     @cached_property
     def settings(self) -> Settings:
@@ -106,9 +108,10 @@ class Runtime:
         Raises:
             UnknownBind: no such database is configured.
         """
-        if bind not in self._managers:
-            self._managers[bind] = DatabaseManager.serving(self.database(bind))
-        return self._managers[bind]
+        with self._making:
+            if bind not in self._managers:
+                self._managers[bind] = DatabaseManager.serving(self.database(bind))
+            return self._managers[bind]
 
     def async_manager(self, bind: str = "default") -> AsyncDatabaseManager:
         """Return the async manager of a database, always the same one.
@@ -116,9 +119,10 @@ class Runtime:
         Raises:
             UnknownBind: no such database is configured.
         """
-        if bind not in self._async_managers:
-            self._async_managers[bind] = AsyncDatabaseManager.serving(self.database(bind))
-        return self._async_managers[bind]
+        with self._making:
+            if bind not in self._async_managers:
+                self._async_managers[bind] = AsyncDatabaseManager.serving(self.database(bind))
+            return self._async_managers[bind]
 
     def run_sync(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
+from sqlhelpers.exceptions import DatabaseFailure
 from sqlhelpers.timeouts import limit_commands
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ class SchemaLimits:
         connection: a connection that is in no transaction.
         lock: how long to wait for the lock of a table or a row, in seconds; 0 for no limit.
         statement: how long one statement may take; 0 for no limit.
+        is_pooled: whether the server's connection is lent for a transaction at a time.
     """
 
-    def __init__(self, connection: Connection, lock: float, statement: float) -> None:
+    def __init__(self, connection: Connection, lock: float, statement: float, *, is_pooled: bool) -> None:
         self._connection = connection
+        self._is_pooled = is_pooled
         self._default = self._current = (lock, statement)
         if connection.dialect.name == "postgresql":
-            self._tell_postgres_all = _TELL_POSTGRES + (_TELL_POSTGRES_14 if _can_watch_its_client(connection) else "")
+            told = _TELL_POSTGRES + (_TELL_POSTGRES_14 if _can_watch_its_client(connection) else "")
+            self._for_transaction, self._for_session = told, told.replace("true)", "false)")
             event.listen(connection, "begin", self._tell_postgres)  # as long as a transaction: autocommit_block ends it
         self._tell()
         connection.rollback()
@@ -57,9 +61,12 @@ class SchemaLimits:
             self._connection.exec_driver_sql(f"SET {settings}")
 
     def _tell_postgres(self, connection: Connection) -> None:
+        lock, statement = (f"{math.ceil(seconds * 1000)}" for seconds in self._current)
         if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            lock, statement = (f"{math.ceil(seconds * 1000)}" for seconds in self._current)
-            connection.execute(text(self._tell_postgres_all), {"lock": lock, "statement": statement})
+            connection.execute(text(self._for_transaction), {"lock": lock, "statement": statement})
+        elif not self._is_pooled:  # where what is set for the session would reach others
+            # no limit for locks: CREATE INDEX CONCURRENTLY waits for all transactions, and would leave a broken index
+            connection.execute(text(self._for_session), {"lock": "0", "statement": statement})
 
 
 def _can_watch_its_client(connection: Connection) -> bool:
@@ -68,8 +75,13 @@ def _can_watch_its_client(connection: Connection) -> bool:
         return False
     try:
         connection.execute(text(f"SELECT 1{_TELL_POSTGRES_14}"))
-    except DBAPIError:  # its operating system does not tell
-        return False
+    except DBAPIError as error:
+        if isinstance(error.orig, TimeoutError):
+            raise DatabaseFailure(
+                f"{error.orig}: the lock was obtained, but there was no second connection; "
+                "if a pooler is in front of the database, a run needs two of its connections",
+            ) from error
+        return False  # its operating system does not tell
     finally:
         connection.rollback()
     return True

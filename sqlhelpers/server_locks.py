@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from sqlhelpers import timeouts
 from sqlhelpers.exceptions import DatabaseFailure, LockTimeout
@@ -191,7 +191,7 @@ class _MysqlLock(_ServerLock):
         return number
 
     def abort(self, statement_of: Any) -> None:
-        with suppress(DBAPIError):
+        with suppress(SQLAlchemyError):
             timeouts.limit_commands(self._connection, _ONE_ANSWER, "lock_timeout")
             self._connection.exec_driver_sql(f"KILL CONNECTION {int(statement_of)}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from sqlhelpers.app import Bootstrap  # noqa: TC001  # pydantic reads the annotation
 from sqlhelpers.exceptions import SettingsError
-from sqlhelpers.settings_models import STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings, near
+from sqlhelpers.settings_models import SECRET, STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings, near
 from sqlhelpers.sources import Layer, layered, read_layers
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ __all__ = [
     "Settings",
     "database_settings",
 ]
-
-_SECRET = re.compile("pass|secret|token|key|dsn", re.IGNORECASE)
 
 
 def _split(value: Any) -> Any:
@@ -109,7 +106,7 @@ class Settings(BaseSettings):
         """Yield every value as its dotted name, the value without secrets, and where it came from."""
         for path, value in _leaves(self.model_dump(mode="json", exclude_unset=False), ()):
             name = ".".join(path)
-            secret = "connect_args" in path or (_SECRET.search(path[-1]) and path[-1] != "secrets_dir")
+            secret = "connect_args" in path or (SECRET.search(path[-1]) and path[-1] != "secrets_dir")
             yield name, "***" if secret and value else _shown(value), _origin(path, self._layers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path  # noqa: TC003  # pydantic reads the annotation
 from typing import Annotated, Any, Literal
@@ -23,6 +24,10 @@ from sqlhelpers.exceptions import InvalidURL
 
 #: No unknown setting, no value in an error, no change.
 STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True, arbitrary_types_allowed=True)
+
+
+#: The names of settings whose values are not shown.
+SECRET = re.compile("pass|secret|token|key|dsn", re.IGNORECASE)
 
 
 class SecretUrl(SecretStr):
@@ -100,6 +105,10 @@ class SQLAlchemySettings(BaseModel):
     @field_serializer("url", when_used="json")
     def _masked(self, url: SecretUrl) -> str:
         return str(url)
+
+    @field_serializer("connect_args", when_used="json")
+    def _without_secrets(self, arguments: dict[str, Any] | None) -> dict[str, Any] | None:
+        return arguments and {name: "***" if SECRET.search(name) else value for name, value in arguments.items()}
 
     def engine_options(self) -> dict[str, Any]:
         """Return the options that were set, ready for ``create_engine``; the caller owns the dictionary."""

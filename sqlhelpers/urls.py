@@ -61,6 +61,9 @@ def parse(url: str | URL) -> URL:
     if "@" in (parsed.host or "") or (parsed.password and "@" in rest):
         raise InvalidURL("the password in the URL holds a raw '@'; write it as %40")
     dialect, plus, driver = parsed.drivername.partition("+")
+    password = parsed.query.get("password")
+    if isinstance(password, str) and not parsed.password:  # as libpq allows; there it would be shown
+        parsed = parsed.difference_update_query(["password"]).set(password=password)
     return parsed.set(drivername=_ALIASES.get(dialect, dialect) + plus + driver)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -25,7 +24,6 @@ __all__ = ["cli", "deciding", "main", "showing", "syncing"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line, and end the process with the exit status."""
     signals.listen()
-    logging.getLogger("asyncmy").addHandler(logging.NullHandler())  # it would print every note of the server
     sys.path.append(str(Path.cwd()))  # an app that is not installed may lie in the working directory
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given  # wherever it stands

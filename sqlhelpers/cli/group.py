@@ -91,7 +91,7 @@ def confirm(question: str, *, yes: bool) -> None:
         Refused: the answer was no, or there is no terminal to ask at.
     """
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise Refused(f"{question} Nobody is there to answer; say so with --yes")
         if not click.confirm(question, err=True):
             raise Refused("not confirmed; nothing was changed")
