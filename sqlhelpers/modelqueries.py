@@ -40,8 +40,9 @@ class ModelQueries:
             second: the primary key.
             session: the session, if it is not the first argument.
         """
-        session, pk = (first, *second) if second else (session, first)
-        return queries.get_by_pk(pk, session=session or session_for(cls), model=cls)
+        if second:
+            session, first = first, *second
+        return queries.get_by_pk(first, session=_given(session, cls), model=cls)
 
     @classmethod
     def get_one(cls, session: Session | None = None, /, **attrs: Any) -> Self:
@@ -51,7 +52,7 @@ class ModelQueries:
             NoResultFound: there is none.
             MultipleResultsFound: there are several.
         """
-        return queries.get_one(session or session_for(cls), cls, **attrs)
+        return queries.get_one(_given(session, cls), cls, **attrs)
 
     @classmethod
     def get_or_create(
@@ -65,7 +66,7 @@ class ModelQueries:
 
         See the function ``get_or_create``.
         """
-        return queries.get_or_create(session or session_for(cls), cls, defaults, **attrs)
+        return queries.get_or_create(_given(session, cls), cls, defaults, **attrs)
 
     @classmethod
     def update_or_create(
@@ -80,7 +81,11 @@ class ModelQueries:
 
         See the function ``update_or_create``.
         """
-        return queries.update_or_create(session or session_for(cls), cls, defaults, create_defaults, **attrs)
+        return queries.update_or_create(_given(session, cls), cls, defaults, create_defaults, **attrs)
+
+
+def _given(session: Session | None, model: type[object]) -> Session:
+    return session_for(model) if session is None else session
 
 
 class AsyncModelQueries:
@@ -101,8 +106,9 @@ class AsyncModelQueries:
             second: the primary key.
             session: the session, if it is not the first argument.
         """
-        session, pk = (first, *second) if second else (session, first)
-        return await asyncqueries.get_by_pk(pk, session=session, model=cls)
+        if second:
+            session, first = first, *second
+        return await asyncqueries.get_by_pk(first, session=session, model=cls)
 
     @classmethod
     async def get_one(cls, session: AsyncSession, /, **attrs: Any) -> Self:

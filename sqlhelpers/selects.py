@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import CompoundSelect, FromClause, Select, select
+from sqlalchemy.engine import result_tuple
 from sqlalchemy.orm import Mapper
 
 if TYPE_CHECKING:
-    from sqlalchemy import Executable
+    from sqlalchemy import Executable, Row
 
 
 def as_select(source: Any) -> Select[Any] | CompoundSelect[Any]:
@@ -46,3 +47,8 @@ def bind_arguments(model: Any) -> dict[str, Any]:
     """Return the arguments with which a session finds the database of ``model``."""
     mapper = mapper_of(model)
     return {"clause": model} if mapper is None else {"mapper": mapper}
+
+
+def narrowed(row: Row[Any], width: int) -> Row[Any]:
+    """Return the first columns of a row as a row."""
+    return result_tuple(row._fields[:width])(row[:width])  # noqa: SLF001  # its documented name

@@ -64,12 +64,16 @@ def session_for(model: type[object]) -> Session:
     found = [block for block in open_here if block.serves(mapper.local_table)]
     if not found:
         others = ", ".join(sorted({repr(block.manager) for block in open_here}))
-        why = f"the open sessions are those of {others}, which do not serve its table" if others else "none is open here"
+        why = (
+            f"the open sessions are those of {others}, which do not serve its table" if others else "none is open here"
+        )
         raise NoSession(f"{model.__name__} was asked without a session, and {why}: {_HINT}")
     managers = {id(block.manager): repr(block.manager) for block in found}
     if len(managers) > 1:
         several = ", ".join(managers.values())
-        raise NoSession(f"{model.__name__} was asked without a session, and could be meant for any of {several}: {_HINT}")
+        raise NoSession(
+            f"{model.__name__} was asked without a session, and could be meant for any of {several}: {_HINT}"
+        )
     return found[-1].session
 
 
