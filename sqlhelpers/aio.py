@@ -1,4 +1,4 @@
-"""``AsyncDatabaseManager`` and the async ``Base``: the asynchronous twins of ``manager`` and ``models``."""
+"""``AsyncDatabaseManager``, the asynchronous twin of ``manager``, and all else that async code needs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,28 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import MetaData
-from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.pool import StaticPool
 
+from sqlhelpers.aiomodels import Base
+from sqlhelpers.asyncqueries import (
+    bulk_upsert,
+    count,
+    exists,
+    get_by_pk,
+    get_one,
+    get_or_create,
+    paginate,
+    paginate_by_key,
+    stream,
+    update_or_create,
+    upsert,
+)
 from sqlhelpers.database import single_revision
 from sqlhelpers.dialects import empty_database, is_absent
 from sqlhelpers.engines import make_async_engine
 from sqlhelpers.locks import one_run_at_a_time_async
 from sqlhelpers.manager import BaseManager
-from sqlhelpers.models import NAMING_CONVENTION
 from sqlhelpers.report import DatabaseStatus, SyncResult
 
 if TYPE_CHECKING:
@@ -30,15 +41,25 @@ if TYPE_CHECKING:
     from sqlhelpers.migrations import Progress
     from sqlhelpers.report import DatabaseReport
 
-__all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
+__all__ = [
+    "AsyncDatabaseManager",
+    "Base",
+    "DatabaseStatus",
+    "SyncResult",
+    "bulk_upsert",
+    "count",
+    "exists",
+    "get_by_pk",
+    "get_one",
+    "get_or_create",
+    "paginate",
+    "paginate_by_key",
+    "stream",
+    "update_or_create",
+    "upsert",
+]
 
 R = TypeVar("R")
-
-
-class Base(AsyncAttrs, DeclarativeBase):
-    """A declarative base with ``awaitable_attrs``, whose constraints have predictable names."""
-
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class _Bound(NamedTuple):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: MySQL's error for ``_OTHER_KEY``, which stands where a row is in the way that has another key.
 OTHER_KEY_ERROR = 1242
-_OTHER_KEY = literal_column("(SELECT 1 UNION SELECT 2)")
+_OTHER_KEY: Any = literal_column("(SELECT 1 UNION SELECT 2)")
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def create(
         with savepoint:
             made = None if isinstance(model, FromClause) else model(**values)  # in here: its relationships may cascade
             if made is None:
-                session.execute(insert(model).values(**values))
+                table: Any = model
+                session.execute(insert(table).values(**values))
             else:
                 session.add(made)
     except IntegrityError:

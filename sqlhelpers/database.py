@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Table
+
 from sqlhelpers import migrations, urls
 from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
 from sqlhelpers.engines import database_url, default_hooks
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alembic.config import Config
+    from sqlalchemy import FromClause
     from sqlalchemy.engine import URL, Connection
     from sqlalchemy.orm import DeclarativeBase
 
@@ -35,6 +38,7 @@ class Database:
     settings: DatabaseSettings
     load_histories: Callable[[], Sequence[History]] = field(repr=False)
     hooks: Hooks = field(repr=False)
+    serves: Callable[[FromClause], bool] = field(repr=False)  # whether a table is in it
 
     @classmethod
     def alone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Database:
@@ -52,7 +56,10 @@ class Database:
             )
             return (history,)
 
-        return cls("default", settings, one_history, default_hooks())
+        def serves(table: FromClause) -> bool:
+            return isinstance(table, Table) and table.metadata is base_model.metadata
+
+        return cls("default", settings, one_history, default_hooks(), serves)
 
     @property
     def histories(self) -> Sequence[History]:

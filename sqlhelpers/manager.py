@@ -14,7 +14,9 @@ from sqlhelpers.dialects import empty_database, is_absent
 from sqlhelpers.engines import make_engine
 from sqlhelpers.locks import one_run_at_a_time
 from sqlhelpers.models import Base
+from sqlhelpers.queries import get_by_pk, get_one, get_or_create, update_or_create
 from sqlhelpers.report import DatabaseStatus, SyncResult
+from sqlhelpers.sessions import opened
 from sqlhelpers.settings import DatabaseSettings, database_settings
 
 if TYPE_CHECKING:
@@ -31,7 +33,19 @@ if TYPE_CHECKING:
     from sqlhelpers.migrations import Progress
     from sqlhelpers.report import DatabaseReport
 
-__all__ = ["BaseManager", "DatabaseManager", "DatabaseStatus", "SyncResult", "exists_in_db", "is_sqlite"]
+__all__ = [
+    "Base",
+    "BaseManager",
+    "DatabaseManager",
+    "DatabaseStatus",
+    "SyncResult",
+    "exists_in_db",
+    "get_by_pk",
+    "get_one",
+    "get_or_create",
+    "is_sqlite",
+    "update_or_create",
+]
 
 R = TypeVar("R")
 
@@ -129,9 +143,12 @@ class DatabaseManager(BaseManager):
 
     @contextmanager
     def session(self) -> Iterator[orm.Session]:
-        """Open a session: commit when the block succeeds, roll back when it raises, close in any case."""
-        with self.Session() as session:  # not begin(): the block may commit for itself, and go on
-            yield session
+        """Open a session: commit when the block succeeds, roll back when it raises, close in any case.
+
+        Within the block, query methods of models that are called without a session use this one.
+        """
+        with self.Session() as session, opened(session, self, self.database.serves):
+            yield session  # not in begin(): the block may commit for itself, and go on
             session.commit()
 
     def _read(self, session: orm.Session | None, work: Callable[..., R], *arguments: Any) -> R:

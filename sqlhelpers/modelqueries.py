@@ -108,7 +108,8 @@ class AsyncModelQueries:
         """
         if second:
             session, first = first, *second
-        return await asyncqueries.get_by_pk(first, session=session, model=cls)
+        found: Self | None = await asyncqueries.get_by_pk(first, session=session, model=cls)
+        return found
 
     @classmethod
     async def get_one(cls, session: AsyncSession, /, **attrs: Any) -> Self:
@@ -118,7 +119,8 @@ class AsyncModelQueries:
             NoResultFound: there is none.
             MultipleResultsFound: there are several.
         """
-        return await asyncqueries.get_one(session, cls, **attrs)
+        found: Self = await asyncqueries.get_one(session, cls, **attrs)
+        return found
 
     @classmethod
     async def get_or_create(
@@ -132,7 +134,8 @@ class AsyncModelQueries:
 
         See the function ``get_or_create``.
         """
-        return await asyncqueries.get_or_create(session, cls, defaults, **attrs)
+        found: tuple[Self, bool] = await asyncqueries.get_or_create(session, cls, defaults, **attrs)
+        return found
 
     @classmethod
     async def update_or_create(
@@ -147,4 +150,5 @@ class AsyncModelQueries:
 
         See the function ``update_or_create``.
         """
-        return await asyncqueries.update_or_create(session, cls, defaults, create_defaults, **attrs)
+        found: tuple[Self, bool] = await asyncqueries.update_or_create(session, cls, defaults, create_defaults, **attrs)
+        return found

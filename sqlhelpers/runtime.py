@@ -98,7 +98,9 @@ class Runtime:
     def database(self, bind: str = "default") -> Database:
         """Return what the managers of ``bind`` share: its settings, the apps in it, and the plugins."""
         self.binds([bind])
-        return Database(bind, self.settings.databases[bind], partial(self.registry.histories, bind), self.plugins)
+        registry = self.registry
+        serves = partial(registry.serves, bind)
+        return Database(bind, self.settings.databases[bind], partial(registry.histories, bind), self.plugins, serves)
 
     def manager(self, bind: str = "default") -> DatabaseManager:
         """Return the manager of a database, always the same one.

@@ -31,6 +31,35 @@ def is_single(source: type[Any] | FromClause | Executable) -> bool:
     return not isinstance(source, Select) or len(source.column_descriptions) == 1
 
 
+def is_entity(statement: Select[Any] | CompoundSelect[Any]) -> bool:
+    """Tell whether a statement selects a mapped class and nothing else."""
+    if isinstance(statement, CompoundSelect) or len(statement.column_descriptions) != 1:
+        return False
+    described = statement.column_descriptions[0]
+    return described.get("entity") is not None and described["expr"] is described["entity"]
+
+
+def first_source(statement: Select[Any]) -> Any:
+    """Return the first mapped class or table that a statement selects from."""
+    entities = [described["entity"] for described in statement.column_descriptions if described.get("entity")]
+    return entities[0] if entities else statement.columns_clause_froms[0]
+
+
+def refuse_limit(statement: Select[Any] | CompoundSelect[Any]) -> None:
+    """Raise if a statement has a LIMIT or an OFFSET, which pages would put away.
+
+    Raises:
+        ValueError: it has.
+    """
+    if statement._limit_clause is not None or statement._offset_clause is not None:  # noqa: SLF001  # no public name
+        raise ValueError("the statement has a LIMIT or an OFFSET of its own: make it a subquery")
+
+
+def is_condensed(statement: Select[Any]) -> bool:
+    """Tell whether a row of a statement stands for several: GROUP BY, DISTINCT."""
+    return bool(statement._group_by_clauses or statement._distinct)  # noqa: SLF001  # there is no public name
+
+
 def mapper_of(model: object) -> Mapper[Any] | None:
     """Return the mapper of a mapped class; None for anything else."""
     found = sqlalchemy.inspect(model, raiseerr=False)
@@ -51,4 +80,4 @@ def bind_arguments(model: Any) -> dict[str, Any]:
 
 def narrowed(row: Row[Any], width: int) -> Row[Any]:
     """Return the first columns of a row as a row."""
-    return result_tuple(row._fields[:width])(row[:width])  # noqa: SLF001  # its documented name
+    return result_tuple(row._fields[:width])(row[:width])

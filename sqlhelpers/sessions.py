@@ -1,4 +1,4 @@
-"""Which session a query uses that is asked of a model without one: that of the ``with manager.session():`` around it."""
+"""Which session a model is asked with when none was passed: that of the ``with manager.session():`` around the call."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 #: True for a row that PostgreSQL has inserted: nobody has locked it yet, to update it.
-_INSERTED = literal_column("(xmax = 0)")
+_INSERTED: Any = literal_column("(xmax = 0)")
 
 
 class Upserted(NamedTuple, Generic[M]):
@@ -193,7 +193,7 @@ def _send(session: Session, model: Any, plan: Plan, rows: list[Mapping[str, Any]
     bind = bind_arguments(model)
     if plan.dialect.name == "postgresql":
         flags = session.scalars(plan.statement(plan.table).returning(_INSERTED), given, bind_arguments=bind).all()
-        return sum(flags)
+        return flags.count(True)
     counted: dict[str, Any] = {"preserve_rowcount": True}
     result: Any = session.execute(plan.statement(plan.table), given, bind_arguments=bind, execution_options=counted)
     return int(result.rowcount) if plan.dialect.name == "sqlite" and not plan.update else None
