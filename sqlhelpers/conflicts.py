@@ -103,7 +103,7 @@ class _Target:
         found = {frozenset(unique): unique for unique in unique_keys(self.table) if set(unique) <= set(given)}
         if len(found) == 1:
             return next(iter(found.values()))
-        several = " or ".join(repr(tuple(column.key for column in unique)) for unique in found.values())
+        several = " or ".join(sorted(repr(tuple(column.key for column in unique)) for unique in found.values()))
         raise ValueError(
             f"{self.name}: say what tells that a row is the same: key={several}"
             if found

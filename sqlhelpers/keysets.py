@@ -112,8 +112,10 @@ def paginate_by_key(
     query = query.add_columns(*(key.exact for key in keys)).limit(size + 1)
     if place is not None:
         query = query.where(after(walked, place.values, inclusive=place.inclusive))
-    result = session.execute(query)
-    rows = (result.unique() if is_entity(statement) else result).all()
+    result: Any = session.execute(query)
+    if is_entity(statement):  # joined eager loading repeats rows
+        result = result.unique(lambda row: id(row[0]))
+    rows = result.all()
     width = len(rows[0]) - len(keys) if rows else 0
     kept = rows[:size]
     values = [tuple(row[width:]) for row in kept]

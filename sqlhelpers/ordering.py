@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import (
+    REAL,
     Column,
     Double,
+    Enum,
     Float,
+    Integer,
     Label,
     Select,
     Table,
     UnaryExpression,
     and_,
+    cast,
     false,
     literal,
     literal_column,
     or_,
     true,
     tuple_,
+    type_coerce,
 )
-from sqlalchemy.dialects.postgresql import REAL
 from sqlalchemy.sql import operators
 
 from sqlhelpers.exceptions import InvalidCursor
@@ -63,11 +67,18 @@ class Key:
 
     @cached_property
     def exact(self) -> Any:
-        """The expression, as what its values can be compared with: a float of 4 bytes is not what it is read as."""
+        """The expression, as what its values can be compared with.
+
+        A float of 4 bytes is not what it is read as, and MySQL orders an ENUM by number, but compares it as a text.
+        """
         kind = self.expression.type
-        short = isinstance(kind, REAL) if self.dialect == "postgresql" else self.dialect in ("mysql", "mariadb")
-        if short and isinstance(kind, Float) and not isinstance(kind, Double):
-            return self.expression * literal_column("1e0", Double)
+        is_mysql = self.dialect in ("mysql", "mariadb")
+        if isinstance(kind, REAL) and self.dialect == "postgresql":
+            return cast(self.expression, Double)
+        if isinstance(kind, Float) and not isinstance(kind, Double) and is_mysql:
+            return type_coerce(self.expression * literal_column("1e0"), Double)
+        if isinstance(kind, Enum) and kind.native_enum and is_mysql:
+            return type_coerce(self.expression, Integer) + literal_column("0", Integer)
         return self.expression
 
     @property
@@ -134,7 +145,7 @@ class Key:
 
     @property
     def _members(self) -> Any:
-        return getattr(self.expression.type, "enum_class", None)
+        return getattr(self.exact.type, "enum_class", None)
 
     def __str__(self) -> str:
         return f"{self.expression} {self.descending} {self.has_nulls_first}"

@@ -40,9 +40,9 @@ def is_entity(statement: Select[Any] | CompoundSelect[Any]) -> bool:
 
 
 def first_source(statement: Select[Any]) -> Any:
-    """Return the first mapped class or table that a statement selects from."""
+    """Return the first mapped class or table that a statement selects from; None if there is neither."""
     entities = [described["entity"] for described in statement.column_descriptions if described.get("entity")]
-    return entities[0] if entities else statement.columns_clause_froms[0]
+    return next(iter((*entities, *statement.columns_clause_froms)), None)
 
 
 def refuse_limit(statement: Select[Any] | CompoundSelect[Any]) -> None:

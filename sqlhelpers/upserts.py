@@ -29,7 +29,10 @@ _INSERTED: Any = literal_column("(xmax = 0)")
 
 
 class Upserted(NamedTuple, Generic[M]):
-    """The row, and whether it is new: None where the database cannot say. Only PostgreSQL can."""
+    """The row, and whether it is new: None where the database cannot say.
+
+    PostgreSQL can; SQLite can if nothing was to be updated; MySQL and MariaDB cannot.
+    """
 
     row: M
     inserted: bool | None
@@ -39,8 +42,7 @@ class Upserted(NamedTuple, Generic[M]):
 class BulkUpserted:
     """How many rows were given, inserted and updated.
 
-    ``inserted`` and ``updated`` are None where the database cannot say. PostgreSQL can; SQLite can if nothing
-    was to be updated; MySQL and MariaDB cannot.
+    ``inserted`` and ``updated`` are None where the database cannot say, as with ``Upserted``.
     """
 
     rows: int
@@ -99,12 +101,13 @@ def upsert(
     statement = plan.statement(model).values({**given, **plan.more})
     options: dict[str, Any] = {"populate_existing": True}
     if plan.dialect.insert_returning:
-        flag = _INSERTED if plan.dialect.name == "postgresql" else literal_column("NULL")
+        flag = _INSERTED if plan.dialect.name == "postgresql" else literal_column(_told_otherwise(plan))
         with _explained():
             row = session.execute(statement.returning(model, flag), execution_options=options).one_or_none()
         if row is not None:
             is_table = isinstance(model, FromClause)
-            return Upserted(narrowed(row, len(row) - 1) if is_table else row[0], row[-1])
+            inserted = None if row[-1] is None else bool(row[-1])
+            return Upserted(narrowed(row, len(row) - 1) if is_table else row[0], inserted)
     else:
         with _explained():
             session.execute(statement, bind_arguments=bind_arguments(model))
@@ -112,6 +115,11 @@ def upsert(
     found: Any = session.execute(select(model).where(same), execution_options=options)
     told = False if plan.dialect.insert_returning and not plan.update else None
     return Upserted(found.one() if isinstance(model, FromClause) else found.scalar_one(), told)
+
+
+def _told_otherwise(plan: Plan) -> str:
+    """Return what says whether a row that comes back is new, where PostgreSQL's columns are not there to say it."""
+    return "1" if plan.dialect.name == "sqlite" and not plan.update else "NULL"  # it returns no row that was there
 
 
 def bulk_upsert(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as dt  # noqa: TC003  # annotations of columns are read
 import enum
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any

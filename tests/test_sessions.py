@@ -99,7 +99,7 @@ def test_without_a_block_it_is_an_error(managers):
     with managers[0].session():
         pass
     for ask in (Book.get_one, Book.get_or_create, Book.update_or_create):
-        with pytest.raises(NoSession, match="Book .*none is open.*first argument.*with manager.session"):
+        with pytest.raises(NoSession, match=r"Book .*none is open.*first argument.*with manager\.session"):
             ask(isbn="x")
     with pytest.raises(NoSession):
         Book.get_by_pk(1)
@@ -140,7 +140,7 @@ def test_a_manager_of_other_models_is_none(tmp_path):
     with (
         DatabaseManager(f"sqlite:///{tmp_path}/a.db", "a") as manager,
         manager.session(),
-        pytest.raises(NoSession, match="DatabaseManager default .* do not serve its table"),
+        pytest.raises(NoSession, match=r"DatabaseManager default .* do not serve its table"),
     ):
         Book.get_one(isbn="x")
     with pytest.raises(NoSession, match="Base is not mapped"):
