@@ -109,7 +109,8 @@ def paginate_by_key(
     place = None if cursor is None else signed.place(cursor)
     walked = [key.reversed for key in keys] if place and place.backwards else keys
     query = statement.order_by(None).order_by(*(clause for key in walked for clause in key.clauses()))
-    query = query.add_columns(*(key.exact for key in keys)).limit(size + 1)
+    named = (key.exact.label(f"sqlhelpers_key_{number}") for number, key in enumerate(keys))
+    query = query.add_columns(*named).limit(size + 1)
     if place is not None:
         query = query.where(after(walked, place.values, inclusive=place.inclusive))
     result: Any = session.execute(query)
