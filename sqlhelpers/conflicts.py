@@ -58,8 +58,20 @@ class Plan:
 
     def statement(self, target: Any) -> Any:
         """Return the INSERT into ``target``, a table or the class that is mapped to it, without values."""
-        given = {*self.columns.values(), *self.more}
-        return insert_or_update(self.dialect, target, self.table, self.key, given, self.update)
+        return insert_or_update(self.dialect, target, self.table, self.key, self.given, self.update)
+
+    @property
+    def given(self) -> set[Column[Any]]:
+        """The columns that have a value."""
+        return {*self.columns.values(), *self.more}
+
+    def parameters(self, rows: list[Mapping[str, Any]]) -> Any:
+        """Return the rows by the keys of columns."""
+        keys = {name: column.key for name, column in self.columns.items()}
+        if not self.more and all(name == key for name, key in keys.items()):
+            return rows
+        more = {column.key: value for column, value in self.more.items()}
+        return [{**{keys[name]: value for name, value in row.items()}, **more} for row in rows]
 
 
 @dataclass(frozen=True)

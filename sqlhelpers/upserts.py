@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
-from sqlalchemy import FromClause, and_, literal_column, select
+from sqlalchemy import FromClause, and_, literal, literal_column, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from sqlhelpers.arrays import fit_arrays, select_from_arrays
 from sqlhelpers.conflicts import OTHER_KEY_ERROR, Plan
 from sqlhelpers.selects import bind_arguments, narrowed
 
@@ -193,17 +194,20 @@ def _without_repeats(rows: list[Mapping[str, Any]], plan: Plan) -> Iterator[list
 
 def _send(session: Session, model: Any, plan: Plan, rows: list[Mapping[str, Any]]) -> int | None:
     """Send a chunk of rows; return how many were inserted, or None if the database cannot say."""
-    given: Any = rows
-    if plan.more or any(name != column.key for name, column in plan.columns.items()):
-        keys = {name: column.key for name, column in plan.columns.items()}
-        more = {column.key: value for column, value in plan.more.items()}
-        given = [{**{keys[name]: value for name, value in row.items()}, **more} for row in rows]
     bind = bind_arguments(model)
+    statement = plan.statement(plan.table)
     if plan.dialect.name == "postgresql":
-        flags = session.scalars(plan.statement(plan.table).returning(_INSERTED), given, bind_arguments=bind).all()
-        return flags.count(True)
+        statement = statement.returning(_INSERTED)
+        if fit_arrays(plan.table, plan.given):
+            columns = [*plan.columns.values(), *plan.more]
+            more = (literal(value, column.type) for column, value in plan.more.items())
+            source = select_from_arrays(plan.columns, rows).add_columns(*more)
+            flags = session.scalars(statement.from_select(columns, source), bind_arguments=bind)
+        else:
+            flags = session.scalars(statement, plan.parameters(rows), bind_arguments=bind)
+        return flags.all().count(True)
     counted: dict[str, Any] = {"preserve_rowcount": True}
-    result: Any = session.execute(plan.statement(plan.table), given, bind_arguments=bind, execution_options=counted)
+    result: Any = session.execute(statement, plan.parameters(rows), bind_arguments=bind, execution_options=counted)
     return int(result.rowcount) if plan.dialect.name == "sqlite" and not plan.update else None
 
 
