@@ -89,13 +89,22 @@ def present(session: Session, model: Any) -> Iterator[None]:
     if not _is_snapshot(connection):
         yield
         return
-    connection.exec_driver_sql("SET SESSION innodb_snapshot_isolation = OFF")
+    _set_snapshot(connection, "OFF")
     try:
         with session.begin_nested():  # an error in the block does not lose us the connection
             yield
     finally:
-        if not connection.closed:
-            connection.exec_driver_sql("SET SESSION innodb_snapshot_isolation = ON")
+        if not connection.closed and not connection.invalidated:
+            _set_snapshot(connection, "ON")
+
+
+def _set_snapshot(connection: Connection, state: str) -> None:
+    """Set the variable, also where SQLAlchemy sends nothing more because the transaction has failed."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(f"SET SESSION {_SNAPSHOT} = {state}")
+    finally:
+        cursor.close()
 
 
 def _is_snapshot(connection: Connection) -> bool:

@@ -305,6 +305,17 @@ def test_what_an_item_is(session):
     assert pair.items[0][0] is session.get(Point, pair.items[0][0].id)
 
 
+def test_an_order_by_labels_and_expressions(session):
+    """Is as good as one by columns."""
+    session.execute(insert(Point), [{"c": number % 3, "d": number} for number in range(7)])
+    double = (Point.c * 2).label("double")
+    ordered = select(double, Point.d).order_by(double.desc(), func.abs(Point.d - 3))
+    found, last = forwards(session, ordered, 2)
+
+    assert [row.d for row in found] == [2, 5, 4, 1, 3, 0, 6]
+    assert backwards(session, ordered, 2, last) == found
+
+
 def test_statements_with_joins_and_collections(url):
     """NULLs that an outer join makes are rows like others, and collections are whole."""
     with library(url) as sessions, sessions() as session:

@@ -6,12 +6,14 @@ import inspect
 
 import pytest
 from library import LOANS, Author, Base, Book, Odd, Reader, Shelf, Tag, async_library, library, statements
-from sqlalchemy import delete, func, insert, select, text, union
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, insert, select, text, union
 from sqlalchemy.exc import ArgumentError, IntegrityError, InvalidRequestError, MultipleResultsFound, NoResultFound
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.ext.asyncio import AsyncAttrs
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column
 
 import sqlhelpers
 from sqlhelpers import (
+    AsyncModelQueries,
     aio,
     count,
     exists,
@@ -318,6 +320,50 @@ async def test_async_twins(url):
         await session.commit()
 
         assert await aio.count(session, Book) == 1
+
+
+class AsyncBase(AsyncModelQueries, AsyncAttrs, DeclarativeBase):
+    metadata = MetaData()
+
+
+class Word(AsyncBase):
+    __tablename__ = "word"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    word: Mapped[str] = mapped_column(String(50), unique=True)
+    count: Mapped[int] = mapped_column(default=1)
+
+
+async def test_async_methods(sqlite_url):
+    """Take the session first; a column may be called as a function is."""
+    async with aio.AsyncDatabaseManager(sqlite_url, "migrations", base_model=AsyncBase) as manager:
+        async with manager.engine.begin() as connection:
+            await connection.run_sync(AsyncBase.metadata.create_all)
+        async with manager.session() as session:
+            word, created = await Word.get_or_create(session, word="x", defaults={"count": 2})
+
+            assert created
+            assert await Word.update_or_create(session, word="x", defaults={"count": 3}) == (word, False)
+            assert await Word.get_one(session, word="x", count=3) is word
+            assert await Word.get_by_pk(session, word.id) is word
+            assert await Word.get_by_pk(word.id, session=session) is word
+            assert await Word.get_by_pk(session, 99) is None
+            assert await word.awaitable_attrs.count == 3
+            with pytest.raises(NoResultFound):
+                await Word.get_one(session, word="y")
+
+
+LOG = Table("log", Base.metadata, Column("line", String(50)), Column("level", Integer))
+
+
+def test_a_table_without_a_primary_key(session):
+    """Is changed by what was asked for."""
+    row, created = update_or_create(session, LOG, {"level": 1}, line="x")
+
+    assert (tuple(row), created) == (("x", 1), True)
+
+    row, created = update_or_create(session, LOG, {"level": 2, "line": "y"}, line="x")
+
+    assert (tuple(row), created, count(session, LOG)) == (("y", 2), False, 1)
 
 
 async def test_an_async_stream_that_is_closed_frees_the_session(url):

@@ -125,6 +125,10 @@ def test_every_kind_of_model(session):
     assert upsert(session, Film, {"id": 1, "name": "n"}).row.kind is Kind.FILM
     assert upsert(session, Medium, {"id": 2, "name": "n"}).row.kind is Kind.PAPER
 
+    bulk_upsert(session, LOANS, [{"code": "x", "count": 4}, {"code": "y", "count": 5}])
+
+    assert session.scalars(select(LOANS.c.count).order_by(LOANS.c.code)).all() == [4, 5]
+
     bulk_upsert(session, Film, [{"id": 1, "name": "m"}, {"id": 3}])
 
     assert {film.id: film.name for film in session.scalars(select(Film))} == {1: "m", 3: None}
@@ -237,6 +241,7 @@ def test_only_indexes_of_whole_columns_and_all_rows_are_keys():
     Index("expression", func.lower(table.c.c), unique=True)
 
     assert {tuple(column.name for column in key) for key in unique_keys(table)} == {("id",), ("a",)}
+    assert list(unique_keys(Table("u", MetaData(), Column("a", Integer)))) == []
 
 
 def test_many_rows(session, dialect):

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from library import LOANS, Author, Book, async_library, library
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from sqlhelpers import aio, count, exists, get_one, get_or_create, update_or_create
+from sqlhelpers.creation import present
 
 MANY = 50
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "1"))
@@ -166,3 +167,18 @@ def test_what_fails_to_change_the_winners_row_is_undone(rivals):
     if session.get_bind().dialect.name != "postgresql":
         shown = session.execute(text("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'")).one()
         assert shown[1] == ("ON" if session.connection().info.get("innodb_snapshot_isolation") else "OFF")
+
+
+def test_a_transaction_that_is_lost_meanwhile(mariadb_url):
+    """Leaves the connection as it was, whether the session still has it or not; the error is the first one."""
+    with library(mariadb_url) as sessions, sessions() as session:
+        session.execute(text("SET SESSION innodb_snapshot_isolation = ON"))
+        with pytest.raises(OperationalError, match="SAVEPOINT"), present(session, Book):
+            session.execute(text("ROLLBACK"))  # as a deadlock does
+        session.rollback()
+
+        assert session.scalar(text("SELECT @@innodb_snapshot_isolation")) == 1
+
+        with pytest.raises(ZeroDivisionError), present(session, Book):
+            session.close()
+            raise ZeroDivisionError
