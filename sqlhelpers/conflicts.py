@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Table, UniqueConstraint, and_, func, literal, literal_column
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from sqlhelpers.selects import mapper_of
 
@@ -152,7 +152,7 @@ def insert_or_update(
         return _on_duplicate_key(dialect, target, table, key, given, update)
     if dialect.name not in ("postgresql", "sqlite"):
         raise NotImplementedError(f"there is no upsert for {dialect.name}: use update_or_create")
-    module: Any = postgresql if dialect.name == "postgresql" else sqlite
+    module: Any = import_module(f"sqlalchemy.dialects.{dialect.name}")
     statement: Any = module.insert(target)
     if not update:
         return statement.on_conflict_do_nothing(index_elements=key)  # type: ignore[no-any-return]
@@ -169,7 +169,9 @@ def _on_duplicate_key(
     given: Collection[Column[Any]],
     update: Sequence[Column[Any]],
 ) -> Insert:
-    statement = mysql.insert(target)
+    from sqlalchemy.dialects.mysql import insert
+
+    statement = insert(target)
     inserted = statement.inserted
     first = key[0]
     values: list[tuple[str, Any]] = [(first.key, first)]
