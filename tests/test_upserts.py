@@ -431,6 +431,10 @@ def test_what_does_not_fit_into_arrays(crates):
     assert [parcel.notes[0] for parcel in found] == [0, 1, 2]
     assert {parcel.kind for parcel in found} == {Kind.FILM}
 
+    bulk_upsert(crates, Parcel, [{"id": number} for number in range(3, 6)])
+
+    assert len(set(crates.scalars(select(Parcel.token)))) == 6
+
     bulk_upsert(crates, Parcel, [{"id": 0, "name": "DEF", "token": uuid.UUID(int=1)}])
 
     assert crates.get(Parcel, 0).name == "def"
