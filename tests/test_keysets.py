@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from library import IMMEDIATE, LOANS, Author, Book, async_library, library, statements
+from querying import IMMEDIATE, LOANS, Author, Book, async_library, library, statements
 from sqlalchemy import (
     JSON,
     REAL,

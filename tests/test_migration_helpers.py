@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from library import statements
+from querying import statements
 from sqlalchemy import text
 
 from sqlhelpers import DatabaseManager, exists_in_db, is_sqlite

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from library import LOANS, Author, Book, async_library, library, statements
+from querying import LOANS, Author, Book, async_library, library, statements
 from sqlalchemy import func, insert, literal, select, union_all
 from sqlalchemy.orm import joinedload, selectinload
 

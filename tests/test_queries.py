@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from library import LOANS, Author, Base, Book, Odd, Reader, Shelf, Tag, async_library, library, statements
+from querying import LOANS, Author, Base, Book, Odd, Reader, Shelf, Tag, async_library, library, statements
 from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, insert, select, text, union
 from sqlalchemy.exc import ArgumentError, IntegrityError, InvalidRequestError, MultipleResultsFound, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncAttrs

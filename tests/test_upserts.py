@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from library import (
+from querying import (
     IMMEDIATE,
     LOANS,
     Author,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from library import Book, async_library, library
+from querying import Book, async_library, library
 from servers import PostgresServer
 from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -169,9 +169,9 @@ def measure(url: str, rounds: int) -> None:
         rows = [{"isbn": str(number), "price": number} for number in range(100)]
         session.execute(insert(Book), [{"id": number, **row} for number, row in enumerate(rows)])
         session.commit()
-        one_row(session, rounds, 300, dialect)
+        one_row(session, 10 * rounds, 40, dialect)
         session.rollback()
-        asyncio.run(one_row_async(url, rounds, 300, dialect))
+        asyncio.run(one_row_async(url, 10 * rounds, 40, dialect))
         many_rows(session, rounds, dialect)
 
 
