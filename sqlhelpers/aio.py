@@ -10,20 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.pool import StaticPool
 
+from sqlhelpers import asyncqueries
 from sqlhelpers.aiomodels import Base
-from sqlhelpers.asyncqueries import (
-    bulk_upsert,
-    count,
-    exists,
-    get_by_pk,
-    get_one,
-    get_or_create,
-    paginate,
-    paginate_by_key,
-    stream,
-    update_or_create,
-    upsert,
-)
+from sqlhelpers.asyncqueries import *  # noqa: F403  # all of its names are names of this module
 from sqlhelpers.database import single_revision
 from sqlhelpers.dialects import empty_database, is_absent
 from sqlhelpers.engines import make_async_engine
@@ -41,23 +30,8 @@ if TYPE_CHECKING:
     from sqlhelpers.migrations import Progress
     from sqlhelpers.report import DatabaseReport
 
-__all__ = [
-    "AsyncDatabaseManager",
-    "Base",
-    "DatabaseStatus",
-    "SyncResult",
-    "bulk_upsert",
-    "count",
-    "exists",
-    "get_by_pk",
-    "get_one",
-    "get_or_create",
-    "paginate",
-    "paginate_by_key",
-    "stream",
-    "update_or_create",
-    "upsert",
-]
+__all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
+__all__ += asyncqueries.__all__
 
 R = TypeVar("R")
 

@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from sqlhelpers.pagination import Page
     from sqlhelpers.upserts import BulkUpserted, Upserted
 
+__all__ = [
+    "bulk_upsert",
+    "count",
+    "exists",
+    "get_by_pk",
+    "get_one",
+    "get_or_create",
+    "paginate",
+    "paginate_by_key",
+    "stream",
+    "update_or_create",
+    "upsert",
+]
+
 M = TypeVar("M")
 
 

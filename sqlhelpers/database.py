@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from operator import contains
 from typing import TYPE_CHECKING
-
-from sqlalchemy import Table
 
 from sqlhelpers import migrations, urls
 from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
@@ -56,10 +55,8 @@ class Database:
             )
             return (history,)
 
-        def serves(table: FromClause) -> bool:
-            return isinstance(table, Table) and table.metadata is base_model.metadata
-
-        return cls("default", settings, one_history, default_hooks(), serves)
+        tables = base_model.metadata.tables.values()  # a view: more may come
+        return cls("default", settings, one_history, default_hooks(), partial(contains, tables))
 
     @property
     def histories(self) -> Sequence[History]:
