@@ -13,7 +13,7 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.1
 EXAMPLES := -e examples/countries -e examples/bookshop
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo test check lint types contracts wheel minimum pythons constraints clean
+.PHONY: help demo test bench check lint types contracts wheel minimum pythons constraints clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,10 @@ demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show th
 test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and MariaDB servers
 	@echo '== the tests; servers that are not installed are named in the summary'
 	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+bench: $(VENV)/.dev ## what queries cost beside the same statements by hand, and the memory that streams take
+	@$(BIN)/python tests/benchmarks/throughput.py
+	@$(BIN)/python tests/benchmarks/streams.py
 
 check: lint types contracts wheel minimum pythons ## run every check but the tests on the newest versions
 

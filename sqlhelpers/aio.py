@@ -1,4 +1,4 @@
-"""``AsyncDatabaseManager`` and the async ``Base``: the asynchronous twins of ``manager`` and ``models``."""
+"""``AsyncDatabaseManager``, the asynchronous twin of ``manager``, and all else that async code needs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import MetaData
-from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import greenlet_spawn
 
+from sqlhelpers import asyncqueries
+from sqlhelpers.aiomodels import Base
+from sqlhelpers.asyncqueries import *  # noqa: F403  # all of its names are names of this module
 from sqlhelpers.basemanager import BaseManager
-from sqlhelpers.database import single_revision
 from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_async_engine
-from sqlhelpers.models import NAMING_CONVENTION
+from sqlhelpers.histories import single_revision
 from sqlhelpers.report import DatabaseStatus, SyncResult
 
 if TYPE_CHECKING:
@@ -31,14 +31,9 @@ if TYPE_CHECKING:
     from sqlhelpers.runs import Progress
 
 __all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
+__all__ += asyncqueries.__all__
 
 R = TypeVar("R")
-
-
-class Base(AsyncAttrs, DeclarativeBase):
-    """A declarative base with ``awaitable_attrs``, whose constraints have predictable names."""
-
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class _Bound(NamedTuple):

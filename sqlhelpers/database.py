@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from operator import contains
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from alembic.config import Config
+    from sqlalchemy import FromClause
     from sqlalchemy.engine import URL, Connection, Engine
     from sqlalchemy.orm import DeclarativeBase
 
@@ -49,6 +51,7 @@ class Database:
     settings: DatabaseSettings
     load_histories: Callable[[], Sequence[History]] = field(repr=False)
     hooks: Hooks = field(repr=False)
+    serves: Callable[[FromClause], bool] = field(repr=False)  # whether a table is in it
 
     @classmethod
     def alone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Database:
@@ -66,7 +69,8 @@ class Database:
             )
             return (history,)
 
-        return cls("default", settings, one_history, default_hooks())
+        tables = base_model.metadata.tables.values()  # a view: more may come
+        return cls("default", settings, one_history, default_hooks(), partial(contains, tables))
 
     @property
     def histories(self) -> Sequence[History]:
@@ -287,14 +291,3 @@ class Database:
         """Return what is wrong with the database."""
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
             return checks.check(connection, self.histories, partial(self._scratch, connection.engine))
-
-
-def single_revision(revisions: Sequence[str]) -> str | None:
-    """Return the only revision, or None for none.
-
-    Raises:
-        AppError: there are several.
-    """
-    if len(revisions) > 1:
-        raise AppError(f"the database is at several revisions: {', '.join(revisions)}")
-    return revisions[0] if revisions else None

@@ -13,6 +13,7 @@ SqlhelpersError
 │   ├── AdapterNotInstalled     no adapter, or no framework, for what was asked
 │   ├── AppError                an app is at fault: tables, names, order, models
 │   │   └── MigrationsNotFound  ... its migrations folder is missing or holds no revisions
+│   ├── NoSession               a model was asked without a session, and none or several could serve it
 │   └── DiscoveryError          several of these, each kept
 ├── DatabaseFailure             exit status 1: the database cannot be reached, or failed
 │   ├── MigrationFailed         ... or a revision raised
@@ -21,6 +22,7 @@ SqlhelpersError
 ├── Refused                     exit status 3: a person must decide
 │   ├── MultipleHeads           ... an app's history has several heads
 │   └── StateRefused            ... a database is in a state that must not be touched
+├── InvalidCursor               a cursor is not one of ours, or of another query
 └── LockTimeout                 exit status 4: another run did not end in time
 """
 
@@ -139,6 +141,10 @@ class MigrationsNotFound(AppError):
     """An app's migrations folder is missing, or there is no revision in it."""
 
 
+class NoSession(ConfigurationError):
+    """A model was asked without a session, and no open one, or more than one, could be meant."""
+
+
 class DiscoveryError(_Gathered, ConfigurationError):
     """Everything that went wrong while plugins and apps were loaded; ``errors`` holds each."""
 
@@ -190,6 +196,10 @@ class MultipleHeads(Refused):
 
 class StateRefused(_Gathered, Refused):
     """A database is in a state that must not be changed unasked; ``errors`` says why, app by app."""
+
+
+class InvalidCursor(SqlhelpersError, ValueError):
+    """The cursor of a page was changed, was made with another secret, or is that of a query in another order."""
 
 
 class LockTimeout(SqlhelpersError):

@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
 from sqlhelpers.dialects import refuse_hidden_tables
-from sqlhelpers.exceptions import Refused, StateRefused
+from sqlhelpers.exceptions import AppError, Refused, StateRefused
 from sqlhelpers.journal import Journal, checksum, interrupted, ran
 from sqlhelpers.report import AppReport, DatabaseReport, DatabaseStatus
 
@@ -104,6 +104,17 @@ class History:
 def current_revisions(connection: Connection, history: History) -> tuple[str, ...]:
     """Return the revisions that a database is at, sorted; empty if none is recorded."""
     return recorded(connection, history.version_table, history.version_table_schema)
+
+
+def single_revision(revisions: Sequence[str]) -> str | None:
+    """Return the only revision, or None for none.
+
+    Raises:
+        AppError: there are several.
+    """
+    if len(revisions) > 1:
+        raise AppError(f"the database is at several revisions: {', '.join(revisions)}")
+    return revisions[0] if revisions else None
 
 
 def recorded(connection: Connection, version_table: str, schema: str | None) -> tuple[str, ...]:

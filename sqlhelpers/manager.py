@@ -11,10 +11,13 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import sessionmaker
 
 from sqlhelpers.basemanager import BaseManager
-from sqlhelpers.database import single_revision
 from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_engine
+from sqlhelpers.histories import single_revision
+from sqlhelpers.models import Base
+from sqlhelpers.queries import get_by_pk, get_one, get_or_create, update_or_create
 from sqlhelpers.report import DatabaseStatus, SyncResult
+from sqlhelpers.sessions import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +30,18 @@ if TYPE_CHECKING:
     from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
     from sqlhelpers.runs import Progress
 
-__all__ = ["DatabaseManager", "DatabaseStatus", "SyncResult", "exists_in_db", "is_sqlite"]
+__all__ = [
+    "Base",
+    "DatabaseManager",
+    "DatabaseStatus",
+    "SyncResult",
+    "exists_in_db",
+    "get_by_pk",
+    "get_one",
+    "get_or_create",
+    "is_sqlite",
+    "update_or_create",
+]
 
 R = TypeVar("R")
 
@@ -66,9 +80,12 @@ class DatabaseManager(BaseManager):
 
     @contextmanager
     def session(self) -> Iterator[orm.Session]:
-        """Open a session: commit when the block succeeds, roll back when it raises, close in any case."""
-        with self.Session() as session:  # not begin(): the block may commit for itself, and go on
-            yield session
+        """Open a session: commit when the block succeeds, roll back when it raises, close in any case.
+
+        Within the block, query methods of models that are called without a session use this one.
+        """
+        with self.Session() as session, opened(session, self, self.database.serves):
+            yield session  # not in begin(): the block may commit for itself, and go on
             session.commit()
 
     def _read(self, session: orm.Session | None, work: Callable[..., R], *arguments: Any) -> R:

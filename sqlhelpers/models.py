@@ -19,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapper, registry
 from sqlalchemy.orm.exc import UnmappedClassError
 
 from sqlhelpers.exceptions import AppError, SqlhelpersError
+from sqlhelpers.modelqueries import ModelQueries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,8 +36,8 @@ NAMING_CONVENTION: dict[str, str] = {
 }
 
 
-class Base(DeclarativeBase):
-    """A declarative base whose constraints have predictable names.
+class Base(ModelQueries, DeclarativeBase):
+    """A declarative base whose constraints have predictable names, and whose models have the query methods.
 
     Nothing else ties a model to sqlhelpers: any ``DeclarativeBase`` of your own serves as well.
     """

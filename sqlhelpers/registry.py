@@ -20,7 +20,7 @@ from sqlhelpers.revisions import Revisions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import ForeignKey, Table
+    from sqlalchemy import ForeignKey, FromClause, Table
 
     from sqlhelpers.settings import Settings
 
@@ -74,6 +74,14 @@ class AppRegistry:
     def tables(self) -> dict[str, tuple[Table, ...]]:
         """The tables of each app."""
         return self._apps_and_tables[1]
+
+    def serves(self, bind: str, table: FromClause) -> bool:
+        """Tell whether a table belongs to an app in this database."""
+        return self._binds_by_table.get(table) == bind
+
+    @cached_property
+    def _binds_by_table(self) -> dict[FromClause, str]:
+        return {table: self.apps[name].bind for name, tables in self.tables.items() for table in tables}
 
     @cached_property
     def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:

@@ -100,7 +100,9 @@ class Runtime:
     def database(self, bind: str = "default") -> Database:
         """Return what the managers of ``bind`` share: its settings, the apps in it, and the plugins."""
         self.binds([bind])
-        return Database(bind, self.settings.databases[bind], partial(self.registry.histories, bind), self.plugins)
+        registry = self.registry
+        serves = partial(registry.serves, bind)
+        return Database(bind, self.settings.databases[bind], partial(registry.histories, bind), self.plugins, serves)
 
     def manager(self, bind: str = "default") -> DatabaseManager:
         """Return the manager of a database, always the same one.
@@ -216,11 +218,9 @@ class Runtime:
     ) -> Any:
         """Let ``work`` use a database's manager: the sync one, or the async one where only its driver is installed.
 
-        Not to be called while an event loop runs.
-
         Args:
             bind: the name of the database.
-            work: calls a method of the manager that it gets, and returns what that returns.
+            work: calls a method of the manager that it gets, and returns what that returns. No event loop runs then.
             wait: how many seconds to wait for a server that is not up yet.
 
         Returns:
