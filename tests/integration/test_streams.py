@@ -37,4 +37,4 @@ def test_memory(reading):
         rows, megabytes = reading(kind)
 
         assert rows == ROWS
-        assert megabytes < 12, kind
+        assert megabytes < 32, kind  # asyncmy reads ahead
