@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from databases import execute, rows, snapshot, tables
+from databases import app_tables, execute, rows, snapshot
 from processes import until
 from shops import (
     ASYNC_ONLY,
@@ -174,7 +174,7 @@ def test_kill_9_during_create_that_cannot_be_undone_is_told(shop, place, command
     assert "sqlhelpers repair shop" in refused.stderr
     assert command("repair", "shop", "--applied").status == 3
     assert snapshot(place) == before
-    execute(place, *(f"DROP TABLE {name}" for name in tables(place)))
+    execute(place, *(f"DROP TABLE {name}" for name in app_tables(place)))
     assert command("repair", "shop", "--rolled-back").status == 0
     assert "created at r3" in command("run-sync").stdout
 
