@@ -183,6 +183,7 @@ def is_absent(url: URL) -> bool:
 def empty_database() -> Iterator[Connection]:
     """Connect to an empty SQLite database in memory: what a file that is not there would be."""
     engine = create_engine("sqlite+pysqlite://")
+    sqlite.prepare(engine)
     try:
         with engine.connect() as connection:
             yield connection

@@ -64,8 +64,7 @@ class Defaults:
     def sqlhelpers_engine_created(self, engine: Engine) -> None:
         """Make SQLite's transactions explicit and its foreign keys hold; send MySQL's passwords as UTF-8."""
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", sqlite.prepare_sqlite)
-            event.listen(engine, "begin", sqlite.begin_sqlite)
+            sqlite.prepare(engine)
         elif engine.dialect.name in ("mysql", "mariadb"):
             event.listen(engine, "do_connect", dialects.prepare_mysql)
             logging.getLogger("asyncmy").addHandler(_SILENCE)  # it would print every note of the server

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from sqlhelpers import timeouts
@@ -15,16 +16,35 @@ from sqlhelpers.exceptions import LockTimeout
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 #: The execution option that says how SQLite begins a transaction: ``""``, ``"IMMEDIATE"``, ``"EXCLUSIVE"``.
 BEGIN = "sqlhelpers_begin"
 
 _PAUSE = 0.05  # seconds between two attempts to write
+_STOPPING = 1.0  # seconds
 
 
-def prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+def prepare(engine: Engine) -> None:
+    """Make the transactions of an engine explicit, and its foreign keys hold."""
+    event.listen(engine, "connect", _prepare_connection)
+    event.listen(engine, "begin", _begin)
+    if engine.driver == "aiosqlite":
+        # a cancelled statement's connection keeps its locks until it is closed, and who cancels may cancel that too
+        engine.dialect.do_terminate = _stop  # type: ignore[assignment,method-assign]
+
+
+def _stop(connection: DBAPIConnection) -> None:
+    """Let the thread of a connection of aiosqlite stop what it does, and close it."""
+    driver = getattr(connection, "driver_connection", connection)
+    if driver._connection is not None:
+        driver._connection.interrupt()
+    driver.stop()
+    driver._thread.join(_STOPPING)  # without an await, which could be cancelled; it takes no time unless it is waiting
+
+
+def _prepare_connection(connection: DBAPIConnection, _record: object) -> None:
     """Set up a new connection to SQLite; put a new file into WAL mode, and leave an existing one as it is."""
     connection.isolation_level = None  # SQLAlchemy begins, by the listener below; the driver's habit is to begin late
     cursor = connection.cursor()
@@ -43,7 +63,7 @@ def set_pragmas(connection: DBAPIConnection, pragmas: Mapping[str, str | int]) -
     cursor.close()
 
 
-def begin_sqlite(connection: Connection) -> None:
+def _begin(connection: Connection) -> None:
     """Begin a transaction, as ``schema_transaction`` wants it."""
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
