@@ -91,7 +91,7 @@ def test_the_error_without_the_setting_names_it(shop, small_pgbouncer_url, drive
     caller.close()
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg-async"])
+@pytest.mark.parametrize("driver", POOLED)
 def test_no_two_programs_name_a_statement_alike(shop, postgres_url, driver):
     """Without the setting too: a connection never has a prepared statement under a name that others use."""
     execute(postgres_url, "CREATE TYPE mood AS ENUM ('good', 'bad')", "CREATE TYPE pair AS (a mood, b integer)")
