@@ -240,7 +240,6 @@ def test_a_long_statement_of_a_session(line):
     assert caller.checked_out == 0
 
 
-@pytest.mark.parametrize("line", [each for each in SERVERS if each != "asyncmy"], indirect=True)
 def test_a_large_statement_into_a_network_that_stalls(line):
     """Sending ends within ``command_timeout`` as well, when nobody takes the bytes."""
     caller = line.caller()
