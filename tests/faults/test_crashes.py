@@ -8,11 +8,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+<<<<<<< HEAD
 from databases import app_tables, execute, rows, snapshot
+=======
+from databases import connected, execute, rows, snapshot, tables
+>>>>>>> regress
 from processes import until
 from shops import (
     ASYNC_ONLY,
     BUSY,
+    CONCURRENT_INDEX,
     HALF_WAY,
     MODELS,
     TELLS_WHEN_IT_WAITS,
@@ -22,6 +27,7 @@ from shops import (
     position,
     ran,
 )
+from sqlalchemy import text
 
 from sqlhelpers import DatabaseStatus, SyncResult
 from sqlhelpers.exceptions import MigrationFailed, StateRefused
@@ -260,6 +266,44 @@ def test_a_revision_that_failed_before_it_changed_anything_runs_again(behind, pl
     assert position(place) == ["r4"]
 
 
+@both_kinds
+def test_a_connection_that_is_lost_in_the_first_statement_is_told(shop, mariadb_url, mariadb_proxy, kind):
+    """The server may go on with it: the revision stays in the journal, and the next run ends with status 3."""
+    shop.use(mariadb_proxy.url(mariadb_url))
+    shop.upgrade("r3")
+    shop.revision("r4", "op.add_column('author', sa.Column('r4', sa.Integer))")
+    query = "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'ALTER TABLE author%'"
+
+    with connected(mariadb_url) as reader:
+        reader.execute(text("SELECT * FROM author"))  # the statement has to wait for its end
+        child = shop.start() if kind == "sync" else shop.children.python(ASYNC_ONLY, "run-sync")
+        until(lambda: rows(mariadb_url, query) or not child.is_running, "the statement runs", 20)
+        mariadb_proxy.reset()
+        failed = child.finish()
+
+    refused = shop.start().finish()
+    assert failed.status == 1, failed
+    assert refused.status == 3, refused
+    assert re.search(r"\br4\b.*sqlhelpers repair shop", refused.stderr)
+    assert rows(mariadb_url, "SELECT revision FROM sqlhelpers_journal WHERE finished IS NULL") == [("r4",)]
+    assert position(mariadb_url) == ["r3"]
+
+
+@cannot_undo_ddl
+@both_kinds
+def test_a_first_statement_that_is_refused_is_tried_again(behind, place, kind):
+    """The server has answered that it did nothing: there is nothing to repair, and the next run begins again."""
+    behind.revision("r4", 'op.execute("ALTER TABLE author ADD COLUM r4 integer")')
+    child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
+    failed = child.finish()
+    behind.revision("r4")
+
+    assert failed.status == 1, failed
+    assert rows(place, "SELECT revision FROM sqlhelpers_journal WHERE finished IS NULL") == []
+    assert behind.start().finish().status == 0
+    assert ran(place) == [*ONCE_EACH, "r4"]
+
+
 @both_signals
 def test_a_signal_in_a_revision_undoes_the_run(behind, place, kind, number, status):
     """The process ends with 130 or 143 and one line, what can be undone is, and within 2 s the lock is free."""
@@ -294,6 +338,53 @@ def test_a_signal_during_a_long_statement_is_heard(behind, place, kind, number, 
     if place.startswith("postgresql"):
         query = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%sleep(30)' AND state = 'active'"
         until(lambda: not postgres_server.execute(query), "the statement ends in the server", 3)
+
+
+@pytest.mark.parametrize("place", ["postgresql", "pgbouncer"], indirect=True)
+@both_signals
+def test_a_signal_while_an_index_is_built_concurrently_is_heard(behind, place, kind, number, status, postgres_server):
+    """It waits for a writer, outside of any transaction: the process ends within 2 s, with the status of the signal."""
+    behind.revision("r4", CONCURRENT_INDEX)
+    query = f"SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE datname = '{place.rpartition('/')[2]}'"
+    query += " AND NOT l.granted AND query LIKE 'CREATE INDEX CONCURRENTLY%'"
+
+    with connected(place) as writer:
+        writer.execute(text("INSERT INTO author (id, name) VALUES (1, 'old')"))
+        child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
+        until(lambda: postgres_server.execute(query) or not child.is_running, "it waits for the writer", 20)
+        child.send(number)
+        finished = child.finish(2)
+
+    assert finished.status == status, finished
+    assert len(finished.stderr.strip().splitlines()) == 1, finished
+    assert position(place) == ["r3"]
+
+
+@pytest.mark.parametrize("place", ["sqlite", "postgresql", "mariadb"], indirect=True)
+@both_signals
+def test_a_signal_that_a_revision_swallows_ends_the_run(behind, place, kind, number, status):
+    """A bare ``except`` does not make the run deaf: it ends before it commits, or begins another revision."""
+    behind.revision("r4", SWALLOWS)
+    if place.startswith("mariadb"):
+        behind.revision("r5")
+    child = start_at(behind, "r4", kind)
+
+    child.send(number)
+
+    assert child.finish(5).status == status
+    assert "r5" not in ran(place)
+    if not place.startswith("mariadb"):
+        assert ran(place) == ONCE_EACH
+        assert position(place) == ["r3"]
+
+
+#: Catches all that is raised while it sleeps, and goes on.
+SWALLOWS = """import os, pathlib, time
+pathlib.Path("at-{revision}").write_text(str(os.getpid()))
+try:
+    time.sleep(30)
+except:
+    pass"""
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"])

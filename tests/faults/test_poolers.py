@@ -91,6 +91,69 @@ def test_the_error_without_the_setting_names_it(shop, small_pgbouncer_url, drive
     caller.close()
 
 
+@pytest.mark.parametrize("driver", POOLED)
+def test_no_two_programs_name_a_statement_alike(shop, postgres_url, driver):
+    """Without the setting too: a connection never has a prepared statement under a name that others use."""
+    execute(postgres_url, "CREATE TYPE mood AS ENUM ('good', 'bad')", "CREATE TYPE pair AS (a mood, b integer)")
+    shop.use(with_driver(postgres_url, driver))
+    children = [shop.children.python(PREPARES, "sync" if driver == "psycopg" else "async") for _ in range(2)]
+
+    finished = finish_all(children, 30)
+
+    assert [each.status for each in finished] == [0, 0], finished
+    names = [name for each in finished for name in each.stdout.split()]
+    assert len(names) >= 2 * 2 * 2  # programs, connections, statements
+    assert sorted(names) == sorted(set(names))
+
+
+#: Prepares statements on two connections, in a manager of the kind that is the first argument, and prints their names.
+PREPARES = """
+import asyncio, sys
+from sqlalchemy import text
+from sqlhelpers import Runtime
+
+QUESTIONS = ["SELECT 1", "SELECT CAST('good' AS mood)", "SELECT CAST(ROW('bad', 1) AS pair)"]
+QUESTIONS = [text(each) for each in QUESTIONS for _ in range(7)]  # psycopg prepares what it has seen five times
+NAMES = text("SELECT name FROM pg_prepared_statements")
+
+
+def sync():
+    with Runtime() as runtime, runtime.manager().session() as one, runtime.manager().session() as two:
+        for session in (one, two):
+            for question in QUESTIONS:
+                session.execute(question).all()
+            print(*session.scalars(NAMES))
+
+
+async def with_await():
+    async with Runtime() as runtime:
+        manager = runtime.async_manager()
+        async with manager.session() as one, manager.session() as two:
+            for session in (one, two):
+                for question in QUESTIONS:
+                    (await session.execute(question)).all()
+                print(*await session.scalars(NAMES))
+
+
+asyncio.run(with_await()) if sys.argv[1] == "async" else sync()
+"""
+
+
+def test_no_answer_to_the_question_of_another_program(shop, small_pgbouncer_url):
+    """Without the setting a connection may be another's, with its prepared statements: an error, no wrong answer."""
+    shop.use(small_pgbouncer_url)
+    one, two = (Caller(shop.runtime(), is_async=False) for _ in range(2))
+    mine, others = ["SELECT 'one'"] * 7, ["SELECT 'two'"] * 7
+    one.in_session(*mine, lambda: two.in_session(*others))  # each is prepared in a connection of its own
+
+    with connected(small_pgbouncer_url) as other:
+        other.execute(text("SELECT 2"))  # has the connection that was used last, so the next one is that of the other
+        with pytest.raises((sqlalchemy.exc.DBAPIError, SqlhelpersError), match='pooler = "transaction"'):
+            pytest.fail(f"the answer was {one.in_session(mine[0])}")
+    one.close()
+    two.close()
+
+
 def test_a_run_without_the_setting_works_or_names_it(shop, small_pgbouncer_url, command):
     """A run that meets prepared statements of another has names apart, or ends with status 1 and says what to set."""
     shop.use(small_pgbouncer_url)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -14,7 +16,7 @@ from callers import DRIVERS, with_driver
 from databases import execute, rows
 from processes import until
 from shops import WAITING, position, ran
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from sqlhelpers import SyncResult
 
@@ -31,7 +33,8 @@ def url_for(request, driver):
 @pytest.fixture(params=FORKED)
 def forked(request, shop):
     """A shop with a database, for each sync driver."""
-    shop.use(url_for(request, request.param))
+    shop.url = url_for(request, request.param)
+    shop.use(shop.url)
     shop.upgrade("r3")
     return shop
 
@@ -42,7 +45,7 @@ def awaited(request, shop):
     plain = request.getfixturevalue(f"{DRIVERS[request.param][2]}_url")
     execute(plain, "CREATE TABLE t (id integer)")
     shop.url = plain
-    shop.use(with_driver(plain, request.param), sqlalchemy={"pool_size": 2, "pool_timeout": 5})
+    shop.use(with_driver(plain, request.param), lock_timeout=5, sqlalchemy={"pool_size": 2, "pool_timeout": 5})
     yield shop
     gc.collect()  # what was left open is the fault of this test
 
@@ -136,6 +139,80 @@ _, status = os.waitpid(child, 0)
 runtime.dispose()
 print(f"parent:{results[0]}")
 sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize("forked", ["psycopg", "pymysql"], indirect=True)
+def test_a_fork_within_a_session(forked):
+    """A child that leaves the session's block by an exception rolls nothing back: what the parent commits is kept."""
+    done = forked.children.python(FORKS_IN_A_SESSION).finish()
+
+    assert done.status == 0, done
+    assert done.stdout.split() == ["kept", "kept", "as", "well"]
+
+
+#: Forks within a session that has written; the child leaves the block by an exception, and the parent by its end.
+FORKS_IN_A_SESSION = """
+import os
+from sqlalchemy import text
+from sqlhelpers import Runtime
+
+runtime, child = Runtime(), None
+try:
+    with runtime.manager().session() as session:
+        session.execute(text("INSERT INTO author (id, name) VALUES (1, 'kept')"))
+        child = os.fork()
+        if child == 0:
+            raise RuntimeError
+        os.waitpid(child, 0)
+        session.execute(text("INSERT INTO author (id, name) VALUES (2, 'kept as well')"))
+finally:
+    if child == 0:
+        os._exit(0)
+with runtime.manager().session() as session:
+    print(*session.scalars(text("SELECT name FROM author ORDER BY id")))
+runtime.dispose()
+"""
+
+
+@pytest.mark.parametrize("forked", ["psycopg", "pymysql"], indirect=True)
+def test_a_fork_does_not_keep_the_lock_of_a_killed_parent(forked):
+    """A child that was forked during a run has nothing of its lock: ``kill -9`` of the parent frees it."""
+    forked.revision("r4", WAITING)
+    parent = forked.children.python(LEAVES_A_CHILD)
+    pid = forked.project.folder / "child"
+    until(lambda: (pid.exists() and pid.read_text()) or not parent.is_running, "the child has been forked", 20)
+    assert pid.exists(), parent.printed
+
+    try:
+        parent.kill()
+        forked.let_go("r4")
+        began = time.monotonic()
+        done = forked.start().finish(20)
+        took = time.monotonic() - began
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+    assert done.status == (3 if forked.url.startswith("mariadb") else 0), done
+    assert took < 5
+
+
+#: Lets a thread sync, forks when that is in the middle of a revision, and leaves the child alone for a minute.
+LEAVES_A_CHILD = """
+import os, pathlib, threading, time, warnings
+from sqlhelpers import Runtime
+
+warnings.simplefilter("ignore", DeprecationWarning)  # forking beside a thread is the point
+runtime = Runtime()
+threading.Thread(target=lambda: runtime.manager().sync(), daemon=True).start()
+deadline = time.monotonic() + 30
+while not pathlib.Path("at-r4").exists() and time.monotonic() < deadline:
+    time.sleep(0.01)
+child = os.fork()
+if child:
+    pathlib.Path("child").write_text(str(child))
+time.sleep(60)
+os._exit(0)
 """
 
 
@@ -342,3 +419,50 @@ async def test_a_run_that_is_cancelled_while_it_waits_for_the_lock(awaited):
         assert manager.engine.pool.checkedout() == 0
         assert await manager.sync() is SyncResult.ALREADY_UP_TO_DATE
     assert rows(awaited.url, "SELECT r4 FROM author") == []
+
+
+on_a_server = pytest.mark.parametrize("awaited", [each for each in ASYNC if each != "aiosqlite"], indirect=True)
+
+
+@on_a_server
+async def test_a_run_that_is_cancelled_after_any_time(awaited):
+    """Whether it was connecting, asking for the lock or at work: the next run of the process finds no lock."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        await manager.upgrade("r3")
+        for milliseconds in range(0, 85, 5):
+            with anyio.move_on_after(milliseconds / 1000):
+                await manager.sync()
+            async with asyncio.timeout(4):
+                assert await manager.sync() is SyncResult.ALREADY_UP_TO_DATE, milliseconds
+        assert manager.engine.pool.checkedout() == 0
+
+
+@on_a_server
+async def test_a_run_that_is_cancelled_in_any_of_its_statements(awaited):
+    """Each of them in turn, those for the lock included: the next run of the process finds no lock."""
+    async with awaited.runtime() as runtime:
+        manager = runtime.async_manager()
+        await manager.upgrade("r3")
+        cancelled = [await cancelled_at(manager, number) for number in range(1, 40)]
+
+        assert cancelled[0]
+        assert not cancelled[-1], "a run has more statements than were tried"
+        assert manager.engine.pool.checkedout() == 0
+
+
+async def cancelled_at(manager, number):
+    """Cancel a run when it executes its statement of a number, sync once more, and tell whether there was one."""
+    left = iter(range(number - 1, -1, -1))
+
+    def count(*_):
+        if next(left, -1) == 0:
+            asyncio.get_running_loop().call_soon(task.cancel)
+
+    event.listen(manager.engine.sync_engine, "before_cursor_execute", count)
+    task = asyncio.create_task(manager.sync())
+    await asyncio.wait([task], timeout=10)
+    event.remove(manager.engine.sync_engine, "before_cursor_execute", count)
+    async with asyncio.timeout(4):
+        assert await manager.sync() is SyncResult.ALREADY_UP_TO_DATE, number
+    return task.cancelled()

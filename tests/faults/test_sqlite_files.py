@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import sqlalchemy.exc
 from callers import Caller, within
 from databases import execute, rows, snapshot, tables
 from processes import finish_all, until
-from shops import REBUILD, WAITING, position, ran
+from shops import REBUILD, TELLS_WHEN_IT_WAITS, WAITING, position, ran
 from sqlalchemy import text
 
 from sqlhelpers import SyncResult
@@ -237,6 +238,37 @@ def test_a_session_waits_for_a_run(behind):
 
     assert holder.finish().status == 0
     assert rows(behind.url, "SELECT name, r4 FROM author WHERE id = 9") == [("late", None)]
+
+
+def test_a_signal_while_a_reader_is_in_the_way_of_the_commit(behind):
+    """In a file that is not in WAL mode a commit waits for readers: SIGTERM is heard, and nothing is committed."""
+    rows(behind.url, "PRAGMA journal_mode = delete")
+    behind.revision("r4", "op.add_column('author', sa.Column('r4', sa.Integer))")
+    before = snapshot(behind.url)
+
+    with closing(sqlite3.connect(behind.url.removeprefix("sqlite:///"), isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM author").fetchall()
+        child = behind.children.python(TELLS_WHEN_IT_WAITS, "run-sync")
+        until((behind.project.folder / "is-waiting").exists, "it waits for the reader", 20)
+        child.send(signal.SIGTERM)
+        finished = child.finish(2)
+
+    assert finished.status == 143, finished
+    assert snapshot(behind.url) == before
+
+
+@both_kinds
+def test_a_foreign_key_of_others_that_points_to_no_key(behind, caller):
+    """SQLite takes such tables while foreign keys are off, which is its habit: they do not stop a run."""
+    with closing(sqlite3.connect(behind.url.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("CREATE TABLE legacy (id integer PRIMARY KEY, code text)")
+        connection.execute("CREATE TABLE uses (id integer PRIMARY KEY, code text REFERENCES legacy (code))")
+        connection.execute("INSERT INTO uses VALUES (1, 'x')")
+
+    assert caller.call("sync") is SyncResult.ALREADY_UP_TO_DATE
+    behind.revision("r4", REBUILD)
+    assert caller.call("sync") is SyncResult.UPGRADED
 
 
 def test_readers_are_not_held_up_by_a_run(behind):

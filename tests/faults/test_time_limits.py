@@ -15,7 +15,7 @@ from databases import connected, execute, rows, snapshot
 from processes import until
 from proxy import proxy_to
 from servers import MariadbServer, PostgresServer
-from shops import BUSY, TELLS_WHEN_IT_WAITS, WAITING, position, ran
+from shops import BUSY, CONCURRENT_INDEX, TELLS_WHEN_IT_WAITS, WAITING, position, ran
 from sqlalchemy import text
 from throwaway import running
 
@@ -240,6 +240,28 @@ def test_a_long_statement_of_a_session(line):
     assert caller.checked_out == 0
 
 
+def test_a_large_statement_into_a_network_that_stalls(line):
+    """Sending ends within ``command_timeout`` as well, when nobody takes the bytes."""
+    caller = line.caller()
+    large = "x" * 12_000_000  # more than the buffers in between can take
+
+    with within(LIMIT), pytest.raises(FAILS):
+        caller.in_session("SELECT 1", line.proxy.stall, f"SELECT LENGTH('{large}')")
+
+
+def test_a_long_statement_with_aiomysql(shop, mariadb_url):
+    """The driver that is used where asyncmy is not installed is bound by ``command_timeout`` as well."""
+    shop.use(f"mariadb+aiomysql{mariadb_url[mariadb_url.index(':') :]}", **LIMITS)
+    caller = Caller(shop.runtime(), is_async=True)
+
+    with within(LIMIT), pytest.raises(sqlalchemy.exc.DBAPIError, match="command_timeout"):
+        caller.in_session("SELECT SLEEP(30)")
+
+    assert caller.in_session("SELECT 1") == 1
+    assert caller.checked_out == 0
+    caller.close()
+
+
 def test_connections_that_were_reset_between_requests(line):
     """A network that has dropped all pooled connections costs no request."""
     caller = line.caller()
@@ -317,6 +339,23 @@ def test_a_statement_of_a_revision_that_takes_too_long(shop, served, kind):
 
     with within(LIMIT), pytest.raises(MigrationFailed, match=r"r4.*ddl_statement_timeout"):
         caller.call("sync")
+    caller.close()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_an_index_that_is_built_concurrently_for_too_long(shop, postgres_url, kind):
+    """It waits for a writer, outside of any transaction: ``ddl_statement_timeout`` ends it, and is named."""
+    shop.use(postgres_url, alembic={"ddl_statement_timeout": LIMIT})
+    shop.upgrade("r3")
+    shop.revision("r4", CONCURRENT_INDEX)
+    caller = Caller(shop.runtime(), is_async=kind == "async")
+
+    with connected(postgres_url) as writer:
+        writer.execute(text("INSERT INTO author (id, name) VALUES (1, 'old')"))
+        with within(LIMIT), pytest.raises(MigrationFailed, match=r"r4.*ddl_statement_timeout"):
+            caller.call("sync")
+
+    assert position(postgres_url) == ["r3"]
     caller.close()
 
 
