@@ -8,11 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-<<<<<<< HEAD
-from databases import app_tables, execute, rows, snapshot
-=======
-from databases import connected, execute, rows, snapshot, tables
->>>>>>> regress
+from databases import app_tables, connected, execute, rows, snapshot
 from processes import until
 from shops import (
     ASYNC_ONLY,
