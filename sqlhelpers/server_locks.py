@@ -73,6 +73,7 @@ class _ServerLock(Lock):
 
     def __init__(self, connection: Connection, seconds: float) -> None:
         self._connection = connection
+        self._patience = max(_ONE_ANSWER, seconds)
         self._deadline = time.monotonic() + seconds
 
     def _try(self) -> bool:
@@ -83,7 +84,7 @@ class _ServerLock(Lock):
         try:
             taken = self._try()
             if taken:
-                timeouts.limit_commands(self._connection, _PROBE, "probe of the lock")
+                timeouts.limit_commands(self._connection, min(self._patience, _PROBE), "probe of the lock")
                 self.probe()
         except DBAPIError as error:
             if not isinstance(error.orig, TimeoutError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 BEGIN = "sqlhelpers_begin"
 
 _PAUSE = 0.05  # seconds between two attempts to write
-_STOPPING = 1.0  # seconds
+_STOPPING = 0.25  # seconds: longer only if it waits for another writer
+_SHORTLY = 0.01
 
 
 def prepare(engine: Engine) -> None:
@@ -38,10 +40,14 @@ def prepare(engine: Engine) -> None:
 def _stop(connection: DBAPIConnection) -> None:
     """Let the thread of a connection of aiosqlite stop what it does, and close it."""
     driver = getattr(connection, "driver_connection", connection)
-    if driver._connection is not None:
-        driver._connection.interrupt()
+    using, deadline = driver._connection, time.monotonic() + _STOPPING
+    if using is not None:
+        driver._tx.put_nowait((None, using.rollback))  # or a statement that is not finished keeps the lock
     driver.stop()
-    driver._thread.join(_STOPPING)  # without an await, which could be cancelled; it takes no time unless it is waiting
+    while using is not None and driver._thread.is_alive() and time.monotonic() < deadline:
+        with suppress(sqlite3.ProgrammingError):  # it is closed already
+            using.interrupt()  # what has only just begun does not hear of it
+        driver._thread.join(_SHORTLY)  # without an await, which could be cancelled too
 
 
 def _prepare_connection(connection: DBAPIConnection, _record: object) -> None:
