@@ -242,7 +242,7 @@ def test_a_long_statement_of_a_session(line):
 
 def test_a_large_statement_into_a_network_that_stalls(line):
     """Sending ends within ``command_timeout`` as well, when nobody takes the bytes."""
-    caller = line.caller()
+    caller = line.caller(connect_timeout=30)
     large = "x" * 12_000_000  # more than the buffers in between can take
 
     with within(LIMIT), pytest.raises(FAILS):
