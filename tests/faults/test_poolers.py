@@ -168,6 +168,30 @@ def test_a_run_without_the_setting_works_or_names_it(shop, small_pgbouncer_url, 
         assert ran(small_pgbouncer_url) == [f"r{number}" for number in range(1, 8)]
 
 
+def test_a_run_that_is_lent_another_connection_names_it(shop, pgbouncer_url, command):
+    """A run without the setting whose prepared statements are elsewhere ends with status 1 and says what to set."""
+    shop.use(pgbouncer_url)
+    shop.upgrade("r3")
+    shop.revision("r4", CHANGES_CONNECTIONS)
+
+    failed = command("run-sync")
+
+    assert failed.status == 1, failed
+    assert 'pooler = "transaction"' in failed.stderr
+    assert len(failed.errors) == 1
+
+
+#: Prepares a statement, and is lent another connection for its next transaction.
+CHANGES_CONNECTIONS = """import psycopg
+url = op.get_bind().engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+with op.get_context().autocommit_block():
+    for _ in range(7):
+        op.execute("SELECT 1")
+    with psycopg.connect(url) as other:
+        other.execute("SELECT 2")  # has the connection that was used last
+        op.execute("SELECT 1")"""
+
+
 @pytest.fixture(params=["postgres_url", "pgbouncer_url", "small_pgbouncer_url"], ids=["direct", "pooled", "two"])
 def served(request, shop):
     """The URL of an empty PostgreSQL database: direct, behind PgBouncer, and behind a PgBouncer with a pool of two."""

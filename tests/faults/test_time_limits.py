@@ -242,7 +242,7 @@ def test_a_long_statement_of_a_session(line):
 
 def test_a_large_statement_into_a_network_that_stalls(line):
     """Sending ends within ``command_timeout`` as well, when nobody takes the bytes."""
-    caller = line.caller()
+    caller = line.caller(connect_timeout=30)
     large = "x" * 12_000_000  # more than the buffers in between can take
 
     with within(LIMIT), pytest.raises(FAILS):
@@ -342,20 +342,23 @@ def test_a_statement_of_a_revision_that_takes_too_long(shop, served, kind):
     caller.close()
 
 
+@pytest.mark.parametrize("place", ["postgres_url", "pgbouncer_url"])
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_an_index_that_is_built_concurrently_for_too_long(shop, postgres_url, kind):
+def test_an_index_that_is_built_concurrently_for_too_long(shop, request, place, kind):
     """It waits for a writer, outside of any transaction: ``ddl_statement_timeout`` ends it, and is named."""
-    shop.use(postgres_url, alembic={"ddl_statement_timeout": LIMIT})
+    shop.pooler = "transaction" if place == "pgbouncer_url" else None
+    url = request.getfixturevalue(place)
+    shop.use(url, alembic={"ddl_statement_timeout": LIMIT})
     shop.upgrade("r3")
     shop.revision("r4", CONCURRENT_INDEX)
     caller = Caller(shop.runtime(), is_async=kind == "async")
 
-    with connected(postgres_url) as writer:
+    with connected(url) as writer:
         writer.execute(text("INSERT INTO author (id, name) VALUES (1, 'old')"))
         with within(LIMIT), pytest.raises(MigrationFailed, match=r"r4.*ddl_statement_timeout"):
             caller.call("sync")
 
-    assert position(postgres_url) == ["r3"]
+    assert position(url) == ["r3"]
     caller.close()
 
 
