@@ -7,6 +7,7 @@ import secrets
 import ssl
 import warnings
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, text
@@ -66,13 +67,22 @@ def suspect_pooler(bind: str, context: ExceptionContext) -> PoolerNotSet | None:
 _LOST_STATEMENT = ("26000", "42P05")  # there is none of this name; there is one already
 
 
-def statement_name() -> str:
-    """Return a name for a prepared statement of asyncpg that no other process uses.
+@cache
+def asyncpg_connection_class() -> type[Any]:
+    """Return a class of asyncpg's connections whose prepared statements have names that no other process uses.
 
     The drivers count from one in every process. Behind a pooler that the settings do not know of, one process
     would then run what another has prepared under the same name.
     """
-    return f"__sqlhelpers_{secrets.token_hex(8)}__"
+    import asyncpg  # type: ignore[import-untyped]
+
+    class Connection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
+        __slots__ = ()
+
+        def _get_unique_id(self, prefix: str) -> str:
+            return f"__sqlhelpers_{prefix}_{secrets.token_hex(8)}__"
+
+    return Connection
 
 
 def number_statements(connection: Any, _: object) -> None:

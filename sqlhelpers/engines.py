@@ -154,7 +154,7 @@ def _arguments(bind: str, settings: DatabaseSettings, hooks: Hooks, *, aio: bool
     if settings.pooler == "transaction":
         connect_args |= _without_prepared_statements(url)
     elif url.get_driver_name() == "asyncpg":
-        connect_args["prepared_statement_name_func"] = dialects.statement_name
+        connect_args["connection_class"] = dialects.asyncpg_connection_class()
     defaults = merge_options(defaults, {"connect_args": connect_args})
     chosen = settings.sqlalchemy.engine_options()
     if defaults.get("poolclass") is StaticPool and "poolclass" not in chosen:

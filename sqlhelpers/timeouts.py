@@ -87,7 +87,7 @@ def bound(engine: Engine, settings: DatabaseSettings) -> None:
     event.listen(engine, "handle_error", _explain)
     if engine.driver == "asyncpg":
         # closing politely takes seconds, or for ever, where the server does not answer
-        engine.dialect.do_terminate = _abandon  # type: ignore[method-assign]
+        engine.dialect.do_terminate = _abandon  # type: ignore[assignment,method-assign]
     ping = engine.dialect.do_ping
 
     def do_ping(connection: DBAPIConnection) -> bool:
@@ -195,11 +195,14 @@ def _impatient_mysql(kind: Any) -> type[Any]:
             return await self._at_most(super().rollback())
 
         async def _at_most(self, work: Coroutine[Any, Any, Any]) -> Any:
+            transport = getattr(self, "_transport", None) or getattr(getattr(self, "_writer", None), "transport", None)
             try:
                 async with asyncio.timeout(self.command_timeout):
                     return await work
             except TimeoutError:
                 self.close()
+                if transport is not None:
+                    transport.abort()  # a close would wait until all is sent
                 raise
 
     return Impatient
