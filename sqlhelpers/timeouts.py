@@ -160,7 +160,7 @@ def _set(connection: DBAPIConnection | PoolProxiedConnection | None, seconds: fl
         driver.command_timeout, driver.cancels = limit, cancels
     if hasattr(driver, "_read_timeout"):  # PyMySQL and asyncmy
         driver._read_timeout = driver._write_timeout = limit
-    elif package == "asyncpg":
+    elif hasattr(driver, "_config"):  # asyncpg
         driver._config = driver._config._replace(command_timeout=limit)
 
 
