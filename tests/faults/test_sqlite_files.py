@@ -252,7 +252,7 @@ def test_a_signal_while_a_reader_is_in_the_way_of_the_commit(behind):
         child = behind.children.python(TELLS_WHEN_IT_WAITS, "run-sync")
         until((behind.project.folder / "is-waiting").exists, "it waits for the reader", 20)
         child.send(signal.SIGTERM)
-        finished = child.finish(2)
+        finished = child.finish(10)
 
     assert finished.status == 143, finished
     assert snapshot(behind.url) == before
