@@ -10,8 +10,6 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.14; do \
 	if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$each; break; fi; done)
-# faults that have to do with versions of drivers; the others take minutes
-DRIVERS_APART := $(patsubst %,--ignore tests/faults/test_%.py,concurrent_runs crashes decisions secrets sqlite_files)
 EXAMPLES := -e examples/countries -e examples/bookshop
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
@@ -62,7 +60,7 @@ minimum: $(VENV)/.dev ## the tests at the lowest versions of direct dependencies
 	@echo '== the lowest versions of direct dependencies'
 	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
 	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
-	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider $(DRIVERS_APART) $(ARGS)
+	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider --ignore tests/faults $(ARGS)
 
 pythons: $(VENV)/.dev ## the tests on every other Python from 3.11 up that is installed
 	@for version in 3.11 3.12 3.13 3.14; do \
