@@ -85,9 +85,6 @@ def bound(engine: Engine, settings: DatabaseSettings) -> None:
     event.listen(engine, "connect", while_connecting, insert=True)  # SQLAlchemy's first questions come after it
     event.listen(engine, "connect", once_connected)
     event.listen(engine, "handle_error", _explain)
-    if engine.driver == "asyncpg":
-        # closing politely takes seconds, or for ever, where the server does not answer
-        engine.dialect.do_terminate = _abandon  # type: ignore[assignment,method-assign]
     ping = engine.dialect.do_ping
 
     def do_ping(connection: DBAPIConnection) -> bool:
