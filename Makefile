@@ -56,13 +56,13 @@ wheel: $(VENV)/.dev ## the built wheel, installed alone into a fresh environment
 	@$(BIN)/uv pip install -q --python build/wheel/env/bin/python build/wheel/*.whl
 	@cd build/wheel && DATABASE_URL=sqlite:///x.db ../../tests/smoke.sh env/bin
 
-minimum: $(VENV)/.dev ## the tests at the lowest versions of direct dependencies (SQLAlchemy 2.0)
+minimum: $(VENV)/.dev ## the tests but the faults, at the lowest versions of direct dependencies (SQLAlchemy 2.0)
 	@echo '== the lowest versions of direct dependencies'
 	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
 	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
 	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider --ignore tests/faults $(ARGS)
 
-pythons: $(VENV)/.dev ## the tests on every other Python from 3.11 up that is installed
+pythons: $(VENV)/.dev ## the tests but the faults, on every other Python from 3.11 up that is installed
 	@for version in 3.11 3.12 3.13 3.14; do \
 		python=; for each in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
 			if "$$each" -c '' 2>/dev/null; then python=$$each; break; fi; done; \
