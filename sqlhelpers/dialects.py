@@ -52,6 +52,27 @@ def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, paramet
         parameters["ssl"] = context
 
 
+def name_failures_to_connect(engine: Engine) -> None:
+    """Let a server that cannot be reached be an ``OperationalError`` with async drivers too.
+
+    Some of them raise what the socket raised, which nobody could tell from an error of the application.
+    """
+    connect, dialect = engine.dialect.connect, engine.dialect
+
+    def named(*arguments: Any, **options: Any) -> Any:
+        try:
+            return connect(*arguments, **options)
+        except Exception as error:
+            driver = type(error).__module__.partition(".")[0]
+            if isinstance(error, dialect.loaded_dbapi.Error) or not (isinstance(error, OSError) or driver in _DRIVERS):
+                raise
+            failure: Any = dialect.loaded_dbapi.OperationalError(f"{type(error).__name__}: {error}")
+            failure.sqlstate = getattr(error, "sqlstate", None)
+            raise failure from error
+
+    dialect.connect = named  # type: ignore[method-assign]  # the event would keep others of its kind from being told
+
+
 def suspect_pooler(bind: str, context: ExceptionContext) -> PoolerNotSet | None:
     """Say what to set if an error of PostgreSQL is about a prepared statement, which drivers name for themselves."""
     error = context.original_exception

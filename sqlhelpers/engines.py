@@ -209,6 +209,8 @@ def _announce(bind: str, settings: DatabaseSettings, engine: Engine, hooks: Hook
     if not isinstance(engine.pool, StaticPool):  # a database in memory goes along with its one connection
         forks.guard(engine)
     timeouts.bound(engine, settings)
+    if engine.dialect.is_async:
+        dialects.name_failures_to_connect(engine)
     if engine.dialect.name == "postgresql" and settings.pooler is None:
         event.listen(engine, "handle_error", partial(dialects.suspect_pooler, bind))
         event.listen(engine, "connect", dialects.number_statements)

@@ -17,7 +17,7 @@ from sqlhelpers.exceptions import LockTimeout
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection, Dialect, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 #: The execution option that says how SQLite begins a transaction: ``""``, ``"IMMEDIATE"``, ``"EXCLUSIVE"``.
@@ -35,6 +35,23 @@ def prepare(engine: Engine) -> None:
     if engine.driver == "aiosqlite":
         # a cancelled statement's connection keeps its locks until it is closed, and who cancels may cancel that too
         engine.dialect.do_terminate = _stop  # type: ignore[assignment,method-assign]
+        event.listen(engine, "do_connect", _open_to_the_end)
+
+
+def _open_to_the_end(_dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+    """Let aiosqlite's thread end before a file that cannot be opened is told of: it reports to the event loop."""
+    import aiosqlite
+
+    async def opened(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+        connection = aiosqlite.connect(*arguments, **options)
+        connection._thread.daemon = True  # as SQLAlchemy sets it
+        try:
+            return await connection
+        except sqlite3.Error:
+            connection._thread.join(_STOPPING)  # it has nothing else to do
+            raise
+
+    parameters.setdefault("async_creator_fn", opened)
 
 
 def _stop(connection: DBAPIConnection) -> None:
