@@ -275,11 +275,13 @@ class Database:
 
     def retire(self, connection: Connection, run: Run, app: str, *, drop_tables: bool) -> None:
         """Remove the record of an app that is not installed."""
-        histories = self.histories
-        if any(history.app == app for history in histories):
+        self.refuse_installed(app)
+        decisions.retire(connection, run, app, self.histories, drop_tables=drop_tables)
+
+    def refuse_installed(self, app: str) -> None:
+        """Raise if ``app`` is installed, and so cannot be retired."""
+        if any(history.app == app for history in self.histories):
             raise AppError(f"app {app!r} is installed: `sqlhelpers drop {app}` removes its tables and their record")
-        tables = [table for history in histories for table in history.tables]
-        decisions.retire(connection, run, app, tables, drop_tables=drop_tables)
 
     def sql(self) -> str:
         """Return what all revisions of all apps do to an empty database; nothing is connected to."""

@@ -15,7 +15,7 @@ from sqlhelpers.migrations import stamp
 from sqlhelpers.report import DatabaseStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sqlalchemy import Table
     from sqlalchemy.engine import Connection
@@ -138,21 +138,38 @@ def _position_after(history: History, entry: JournalEntry) -> tuple[str, ...]:
 
 
 def drop(connection: Connection, run: Run, histories: Sequence[History]) -> None:
-    """Drop the tables of the histories, the record of their positions and their journal, and nothing else.
+    """Drop the record of the histories' positions, their tables and their journal, and nothing else.
+
+    In this order: where DDL cannot be undone, a drop that is interrupted leaves tables without a revision, which no
+    run takes for a database that is up to date.
 
     Raises:
         AppError: a history has migrations but no models, so nobody knows its tables.
+        Refused: other tables refer to some of them.
     """
     for history in histories:
         if history.revisions and not history.tables:
             raise AppError(f"{history.revisions.folder} has no models beside it that would tell what to drop")
     with schema_transaction(connection, run.patience):
+        _refuse_referenced(connection, [table for history in histories for table in history.tables])
+        for history in histories:
+            _forget_position(connection, history)
         for history in reversed(histories):
             for metadata, tables in history.metadatas.items():
                 metadata.drop_all(connection, tables=tables)
-            _forget_position(connection, history)
             history.journal.forget(connection)
         run.checkpoint()
+
+
+def _refuse_referenced(connection: Connection, tables: Collection[Table]) -> None:
+    """Raise before anything is dropped if tables that stay have foreign keys to those that go."""
+    going = {(table.schema, table.name) for table in tables}
+    for schema in {None, *(schema for schema, _ in going)}:
+        for place, keys in inspect(connection).get_multi_foreign_keys(schema=schema).items():
+            for key in keys if place not in going else ():
+                if (key["referred_schema"], key["referred_table"]) in going:
+                    child, parent = place[1], key["referred_table"]
+                    raise Refused(f"table {child} has a foreign key to {parent}: drop the table or the key first")
 
 
 def _forget_position(connection: Connection, history: History) -> None:
@@ -167,33 +184,36 @@ def _forget_position(connection: Connection, history: History) -> None:
     versions.drop(connection, checkfirst=True)
 
 
-def retire(connection: Connection, run: Run, app: str, installed: Iterable[Table], *, drop_tables: bool) -> None:
+def retire(connection: Connection, run: Run, app: str, installed: Sequence[History], *, drop_tables: bool) -> None:
     """Remove what records the position of an app that is not installed any more.
 
     Args:
         connection: a connection that is in no transaction.
         run: the run, which holds the lock.
         app: the name of the app.
-        installed: the tables of the apps that are installed; they are never dropped.
+        installed: the apps that are installed; their tables are never dropped.
         drop_tables: drop the app's tables as well, which the journal knows.
 
     Raises:
         Refused: nothing here belongs to such an app, or the journal does not know its tables.
     """
+    version_table = version_table_of(app)
     with schema_transaction(connection, run.patience):
-        journal, version_table = Journal(None, app), version_table_of(app)
-        entries = journal.entries(connection)
-        is_there = inspect(connection).has_table(version_table)
-        if not is_there and not entries:
+        schemas = sorted({None, *(each.version_table_schema for each in installed)}, key=str)
+        found = [schema for schema in schemas if inspect(connection).has_table(version_table, schema)]
+        journals = [journal for schema in schemas if (journal := Journal(schema, app)).entries(connection)]
+        if not found and not journals:
             raise Refused(f"there is no trace of an app {app!r} in this database")
         if drop_tables:
-            if not entries:
+            if not journals:
                 raise Refused(f"the journal does not know which tables app {app!r} had; drop them by hand")
-            kept = {table.fullname for table in installed}
-            _drop_by_name(connection, [name for name in entries[-1].tables if name not in kept])
-        if is_there:
-            version_rows(connection, version_table, None).drop(connection)
-        journal.forget(connection)
+            kept = {table.fullname for each in installed for table in each.tables}
+            names = {name for journal in journals for name in journal.entries(connection)[-1].tables}
+            _drop_by_name(connection, names - kept)
+        for schema in found:
+            version_rows(connection, version_table, schema).drop(connection)
+        for journal in journals:
+            journal.forget(connection)
         run.checkpoint()
 
 
@@ -203,4 +223,5 @@ def _drop_by_name(connection: Connection, names: Iterable[str]) -> None:
         schema, _, table = name.rpartition(".")
         if inspect(connection).has_table(table, schema or None):
             found.reflect(connection, schema=schema or None, only=[table], resolve_fks=False)
+    _refuse_referenced(connection, found.tables.values())
     found.drop_all(connection)

@@ -29,25 +29,27 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
 
 @cli.command()
 @click.argument("app", required=False)
-@click.option("--applied", "word", flag_value="applied", help="All that the revision does is done, by hand.")
-@click.option("--rolled-back", "word", flag_value="rolled-back", help="All that it had done is undone, by hand.")
+@click.option("--applied", is_flag=True, help="All that the revision does is done, by hand.")
+@click.option("--rolled-back", is_flag=True, help="All that it had done is undone, by hand.")
 @database
-def repair(app: str | None, word: str | None, bind: str) -> None:
+def repair(app: str | None, bind: str, *, applied: bool, rolled_back: bool) -> None:
     r"""Say that a revision which was interrupted has been completed, or undone, by hand.
 
     \b
     Example: sqlhelpers repair bookshop --rolled-back
     """
-    if word is None:
+    if applied and rolled_back:
+        raise click.UsageError("say either --applied or --rolled-back, not both")
+    if not applied and not rolled_back:
         with open_runtime() as runtime:
             report = runtime.perform(bind, lambda manager: manager.get_report())
         reasons = [each.detail for each in report.apps if each.app == app or app is None]
         said = next(filter(None, reasons), "nothing was interrupted")
         raise Refused(f"say --applied or --rolled-back, once it is so: {said}")
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
-        differences = runtime.perform(bind, lambda manager: manager.repair(app, applied=word == "applied"))
+        differences = runtime.perform(bind, lambda manager: manager.repair(app, applied=applied))
     _refuse_if(differences, "the tables are not as the models say")
-    click.echo(f"{bind}  {app or '-'}  repaired: {word.replace('-', ' ')}")
+    click.echo(f"{bind}  {app or '-'}  repaired: {'applied' if applied else 'rolled back'}")
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})  # -1 is a revision
@@ -79,8 +81,9 @@ def drop(app: str | None, bind: str, *, yes: bool) -> None:
     Example: sqlhelpers drop bookshop
     """
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
-        histories = runtime.database(bind).histories
-        names = [table.fullname for each in histories if each.app == app or app is None for table in each.tables]
+        database = runtime.database(bind)
+        histories = database.histories if app is None else [database.history(app)]
+        names = [table.fullname for each in histories for table in each.tables]
         confirm(f"Drop {', '.join(names) or 'nothing'} with all rows in database {bind!r}?", yes=yes)
         runtime.perform(bind, lambda manager: manager.drop(app))
     click.echo(f"{bind}  {app or 'all apps'}  dropped")
@@ -98,6 +101,7 @@ def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
     Example: sqlhelpers retire oldshop --drop-tables
     """
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        runtime.database(bind).refuse_installed(app)
         entries = runtime.perform(bind, lambda manager: manager.journal(app))
         names = entries[-1].tables if entries and drop_tables else ()
         lost = f" and drop {', '.join(names)} with all rows" if names else ""

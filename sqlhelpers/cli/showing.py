@@ -61,6 +61,8 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
         for bind in runtime.binds(binds):
             entries = runtime.perform(bind, lambda manager: manager.journal(app))
             rows += ({"database": bind, **asdict(entry), "seconds": entry.seconds} for entry in entries)
+    if not rows:
+        click.echo(f"note: nothing is recorded{f' of app {app!r}' if app else ''}", err=True)
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=lambda when: f"{when.isoformat()}Z"))
         return
