@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Table, inspect
 
 if TYPE_CHECKING:
@@ -31,6 +29,9 @@ def differences(connection: Connection, history: History) -> tuple[str, ...]:
     Returns:
         one line for each difference; empty if there is none.
     """
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     if not history.tables:
         return ()
     options = history.options() | {"compare_server_default": _differs_on_mysql if _is_mysql(connection) else True}

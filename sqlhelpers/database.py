@@ -18,7 +18,8 @@ from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFou
 from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
 from sqlhelpers.offline import revisions_as_sql
 from sqlhelpers.report import DatabaseStatus
-from sqlhelpers.revisions import Revisions, alembic_config
+from sqlhelpers.revision_files import RevisionFiles
+from sqlhelpers.revisions import Revisions
 from sqlhelpers.runs import Run
 from sqlhelpers.schema_limits import SchemaLimits
 from sqlhelpers.scratch import scratch_database
@@ -56,14 +57,15 @@ class Database:
     @classmethod
     def alone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Database:
         """Return the database of a manager that is made without a runtime; no file is read yet."""
+        alembic = settings.alembic
+        files = RevisionFiles(alembic.migrations_path) if alembic.migrations_path else None
 
         def one_history() -> tuple[History]:
-            alembic = settings.alembic
-            if alembic.migrations_path is None:
+            if files is None:
                 raise MigrationsNotFound("the settings have no alembic.migrations_path, which this needs")
             history = History(
                 tables=tuple(base_model.metadata.tables.values()),
-                revisions=Revisions(alembic.migrations_path),
+                revisions=Revisions(files),
                 version_table=alembic.version_table,
                 version_table_schema=alembic.version_table_schema,
             )
@@ -123,6 +125,8 @@ class Database:
 
     def config(self, app: str | None = None) -> Config:
         """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
+        from sqlhelpers.scripts import alembic_config
+
         history = self.history(app)
         if history.revisions is None:
             raise AppError(f"app {history.app!r} has no migrations")

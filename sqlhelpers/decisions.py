@@ -78,7 +78,7 @@ def adopt(
 
 def _move_position(connection: Connection, history: History, revisions: Sequence[str]) -> None:
     stamp(connection, history, *revisions)
-    old = version_rows(connection, ALEMBICS_OWN, history.version_table_schema)
+    old = version_rows(ALEMBICS_OWN, history.version_table_schema)
     connection.execute(old.delete().where(old.c.version_num.in_(revisions)))
     _write(connection, history, "adopt", ", ".join(revisions))
 
@@ -174,7 +174,7 @@ def _refuse_referenced(connection: Connection, tables: Collection[Table]) -> Non
 
 def _forget_position(connection: Connection, history: History) -> None:
     """Remove a history's rows from its version table, and the table if no one else has a row in it."""
-    versions = version_rows(connection, history.version_table, history.version_table_schema)
+    versions = version_rows(history.version_table, history.version_table_schema)
     rows = current_revisions(connection, history)
     if rows and history.revisions is not None:
         foreign = history.revisions.unknown(rows) if history.version_table == ALEMBICS_OWN else ()
@@ -211,7 +211,7 @@ def retire(connection: Connection, run: Run, app: str, installed: Sequence[Histo
             names = {name for journal in journals for name in journal.entries(connection)[-1].tables}
             _drop_by_name(connection, names - kept)
         for schema in found:
-            version_rows(connection, version_table, schema).drop(connection)
+            version_rows(version_table, schema).drop(connection)
         for journal in journals:
             journal.forget(connection)
         run.checkpoint()

@@ -6,18 +6,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Column, MetaData, String, Table, inspect, select
 
 from sqlhelpers.dialects import refuse_hidden_tables
 from sqlhelpers.exceptions import AppError, Refused, StateRefused
-from sqlhelpers.journal import Journal, checksum, interrupted, ran
+from sqlhelpers.journal import Journal, interrupted, ran
 from sqlhelpers.report import AppReport, DatabaseReport, DatabaseStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import MetaData, Table
     from sqlalchemy.engine import URL, Connection
 
     from sqlhelpers.app import Bootstrap
@@ -119,14 +117,15 @@ def single_revision(revisions: Sequence[str]) -> str | None:
 
 def recorded(connection: Connection, version_table: str, schema: str | None) -> tuple[str, ...]:
     """Return the revisions in a version table, sorted; empty if there is no such table."""
-    options = {"version_table": version_table, "version_table_schema": schema}
-    return tuple(sorted(MigrationContext.configure(connection, opts=options).get_current_heads()))
+    if not inspect(connection).has_table(version_table, schema):
+        return ()
+    rows = version_rows(version_table, schema)
+    return tuple(sorted(connection.scalars(select(rows.c.version_num))))
 
 
-def version_rows(connection: Connection, version_table: str, schema: str | None) -> Table:
-    """Return a version table as Alembic makes it, whether it is there or not."""
-    options = {"version_table": version_table, "version_table_schema": schema}
-    return MigrationContext.configure(connection, opts=options)._version
+def version_rows(version_table: str, schema: str | None) -> Table:
+    """Return a version table, whether it is there or not."""
+    return Table(version_table, MetaData(), Column("version_num", String(32)), schema=schema)
 
 
 def read_status(connection: Connection, bind: str, url: str, histories: Sequence[History]) -> DatabaseReport:
@@ -203,11 +202,11 @@ def _why_interrupted(history: History, entry: JournalEntry) -> str:
 
 def _read_files(history: History, entries: Sequence[JournalEntry], report: AppReport) -> AppReport:
     """Add to a report which revision files are not as they were when they ran."""
-    known = history.revisions.paths() if history.revisions and entries else {}
+    known = history.revisions.files() if history.revisions and entries else {}
     then = {revision: was for revision, was in ran(entries).items() if revision in known}
-    edited = tuple(revision for revision, was in then.items() if checksum(known[revision]) not in (was, None))
+    edited = tuple(revision for revision, was in then.items() if known[revision].checksum != was)
     if edited and history.strict and not report.detail:
-        files = ", ".join(known[revision] for revision in edited)
+        files = ", ".join(known[revision].path for revision in edited)
         detail = f"edited after it ran here (strict): {files}; put it back as it was, and write a new revision"
         return replace(report, edited=edited, detail=detail)
     return replace(report, edited=edited)

@@ -5,7 +5,6 @@ Alembic's version tables stay the truth about where a database is.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +16,7 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text,
 from sqlalchemy.dialects.mysql import DATETIME
 
 from sqlhelpers.report import JournalEntry
+from sqlhelpers.revision_files import checksum_of
 from sqlhelpers.server_locks import me
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def checksum(path: str) -> str | None:
     file = Path(path)
     if file.suffix != ".py" or not file.is_file():
         return None
-    return hashlib.sha256(b"\n".join(file.read_bytes().splitlines())).hexdigest()
+    return checksum_of(file.read_bytes())
 
 
 def _now() -> datetime:

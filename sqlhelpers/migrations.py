@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import NoReferencedTableError
 
 from sqlhelpers.dialects import schema_transaction, undoes_ddl
@@ -100,6 +99,8 @@ def create_tables(connection: Connection, run: Run, history: History) -> None:
 
 def stamp(connection: Connection, history: History, *revisions: str) -> None:
     """Record that a database is at ``revisions``, without running anything."""
+    from alembic.runtime.migration import MigrationContext
+
     assert history.revisions
     context = MigrationContext.configure(connection, opts=history.options())
     context.stamp(history.revisions.script, revisions)  # type: ignore[arg-type]  # several are taken as well

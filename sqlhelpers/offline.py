@@ -5,10 +5,7 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from alembic.runtime.environment import EnvironmentContext
-
 from sqlhelpers.exceptions import AppError, MigrationFailed
-from sqlhelpers.revisions import alembic_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +26,10 @@ def revisions_as_sql(history: History, dialect: str) -> str:
         MigrationFailed: a revision needs a connection.
         AppError: the app has no migrations.
     """
+    from alembic.runtime.environment import EnvironmentContext
+
+    from sqlhelpers.scripts import alembic_config
+
     if history.revisions is None:
         raise AppError(f"app {history.app!r} has no migrations")
     script, written, running = history.revisions.script, StringIO(), ""

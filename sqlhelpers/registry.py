@@ -15,10 +15,13 @@ from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
 from sqlhelpers.histories import ALEMBICS_OWN, History, version_table_of
 from sqlhelpers.models import ModelModules
 from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
+from sqlhelpers.sources import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from sqlalchemy import ForeignKey, FromClause, Table
 
@@ -36,6 +39,7 @@ class AppRegistry:
     def __init__(self, settings: Settings, plugins: PluginManager | None = None) -> None:
         self.settings = settings
         self._given_plugins = plugins
+        self._known_files: dict[Path, RevisionFiles] = {}
 
     @cached_property
     def plugins(self) -> PluginManager:
@@ -145,7 +149,7 @@ class AppRegistry:
         if alembic.migrations_path is not None:
             histories.append(
                 History(
-                    revisions=Revisions(alembic.migrations_path),
+                    revisions=Revisions(self._files(alembic.migrations_path)),
                     version_table=alembic.version_table,
                     version_table_schema=alembic.version_table_schema,
                 ),
@@ -158,12 +162,18 @@ class AppRegistry:
                 raise AppError(f"two histories in database {bind!r} share the version table {history.version_table}")
         return tuple(histories)
 
+    def _files(self, folder: Path) -> RevisionFiles:
+        """Return the files of a migrations folder, always the same object, which remembers what it has read."""
+        if folder not in self._known_files:
+            self._known_files[folder] = RevisionFiles(folder, cache_folder())
+        return self._known_files[folder]
+
     def _history(self, app: App) -> History:
         folder = app.migrations_folder()
         return History(
             app=app.name,
             tables=self.tables[app.name],
-            revisions=Revisions(folder, app.name) if folder else None,
+            revisions=Revisions(self._files(folder), app.name) if folder else None,
             version_table=app.version_table or version_table_of(app.name),
             version_table_schema=app.version_table_schema,
             bootstrap=app.bootstrap,

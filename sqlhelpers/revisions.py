@@ -1,40 +1,66 @@
-"""Reads the revision files of one migrations folder."""
+"""Knows the revisions of one migrations folder: heads, ways, files. Alembic is asked when there is work to do."""
 
 from __future__ import annotations
 
 import re
 import traceback
 import warnings
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from alembic.script import ScriptDirectory
+
+    from sqlhelpers.revision_files import RevisionFiles
+    from sqlhelpers.revision_graph import RevisionFile, RevisionGraph
 
 
 class Revisions:
     """The revisions in one migrations folder, read once.
 
     Args:
-        folder: the folder that holds ``versions/``.
+        files: the files of the folder.
         app: the app that they belong to, for messages; None for a manager that was made without apps.
 
     Raises:
         MigrationsNotFound: the folder does not exist.
     """
 
-    def __init__(self, folder: Path, app: str | None = None) -> None:
-        if not folder.is_dir():
-            raise MigrationsNotFound(f"{_owner(app)} {folder} is missing")
-        self.folder = folder
+    def __init__(self, files: RevisionFiles, app: str | None = None) -> None:
+        self.folder = files.folder
         self.app = app
-        self.script = ScriptDirectory.from_config(alembic_config(folder))
+        self._files = files
+        if not self.folder.is_dir():
+            raise MigrationsNotFound(f"{_owner(app)} {self.folder} is missing")
+
+    @cached_property
+    def _graph(self) -> RevisionGraph:
+        """How the revisions follow each other.
+
+        Raises:
+            AppError: a revision file cannot be read, or the files contradict each other.
+        """
+        with self._explained():
+            graph = self._files.graph()
+            if not graph.is_sound:  # Alembic can say why
+                self._scripts(graph).get_heads()
+            return graph
+
+    @cached_property
+    def script(self) -> ScriptDirectory:
+        """Alembic's view of the folder."""
+        return self._scripts(self._graph)
+
+    def _scripts(self, graph: RevisionGraph) -> ScriptDirectory:
+        from sqlhelpers.scripts import script_directory
+
+        return script_directory(self.folder, graph.files)
 
     @property
     def has_environment(self) -> bool:
@@ -52,22 +78,7 @@ class Revisions:
         Raises:
             AppError: a revision file cannot be read, or the files contradict each other.
         """
-        caught: list[warnings.WarningMessage] = []
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                heads = tuple(sorted(self.script.get_heads()))
-        except (Exception, SystemExit) as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            files = [frame.filename for frame in frames if self.folder.absolute() in Path(frame.filename).parents]
-            doubts = "; ".join(str(warning.message) for warning in caught)  # Alembic warns, then stumbles
-            reason = doubts or " ".join(f"{type(error).__name__}: {error}".split())
-            where = files[-1] if files else self.folder
-            raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}") from error
-        for warning in caught:
-            if re.search("more than once|is not present", str(warning.message)):
-                raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
-        return heads
+        return self._graph.heads
 
     def head(self) -> str:
         """Return the newest revision.
@@ -88,40 +99,46 @@ class Revisions:
 
     def path(self, revision: str) -> str:
         """Return the file of a revision."""
-        return str(self.script.get_revision(revision).path)
+        return self.files()[revision].path
+
+    def files(self) -> Mapping[str, RevisionFile]:
+        """Return the file of every revision."""
+        return self._graph.by_revision
 
     def before(self, revision: str) -> tuple[str, ...]:
         """Return the revisions that one follows; empty for the first."""
-        found = self.script.get_revision(revision).down_revision
-        return (found,) if isinstance(found, str) else tuple(found or ())
-
-    def paths(self) -> dict[str, str]:
-        """Return the file of every revision."""
-        return {each.revision: str(each.path) for each in self.script.walk_revisions()}
+        return self.files()[revision].down_revisions
 
     def unknown(self, revisions: Iterable[str]) -> tuple[str, ...]:
         """Return those of ``revisions`` that are in no file."""
-        self.heads()
-        return tuple(each for each in revisions if not self._has(each))
-
-    def _has(self, revision: str) -> bool:
-        try:
-            found = self.script.get_revision(revision)
-        except CommandError:
-            return False
-        return found is not None and found.revision == revision  # not a prefix of another one
+        return tuple(each for each in revisions if each not in self.files())
 
     def between(self, current: tuple[str, ...], target: str) -> tuple[str, ...]:
         """Return the revisions that lead from ``current`` up to ``target``, in the order in which they run."""
-        found = self.script.iterate_revisions(target, current, implicit_base=True)
-        return tuple(reversed([each.revision for each in found]))
+        found = self._graph.between(current, target)
+        if found is None:
+            scripts = self.script.iterate_revisions(target, current, implicit_base=True)
+            found = tuple(reversed([each.revision for each in scripts]))
+        return found
 
-
-def alembic_config(folder: Path) -> Config:
-    """Return an Alembic configuration for a migrations folder, without any file behind it."""
-    config = Config()
-    config.set_main_option("script_location", str(folder.absolute()).replace("%", "%%"))
-    return config
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what is wrong with the files into an error that names the one at fault."""
+        caught: list[warnings.WarningMessage] = []
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                yield
+        except (Exception, SystemExit) as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            files = [frame.filename for frame in frames if self.folder.absolute() in Path(frame.filename).parents]
+            doubts = "; ".join(str(warning.message) for warning in caught)  # Alembic warns, then stumbles
+            reason = doubts or " ".join(f"{type(error).__name__}: {error}".split())
+            where = files[-1] if files else self.folder
+            raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}") from error
+        for warning in caught:
+            if re.search("more than once|is not present", str(warning.message)):
+                raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
 
 
 def _owner(app: str | None) -> str:

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy import event
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
@@ -17,7 +16,6 @@ from sqlhelpers import signals
 from sqlhelpers.dialects import undoes_ddl
 from sqlhelpers.exceptions import AppError, DatabaseFailure, MigrationFailed, SqlhelpersError
 from sqlhelpers.histories import current_revisions
-from sqlhelpers.revisions import alembic_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -224,6 +222,10 @@ _LIMITS = {
 
 
 def _through_alembic(connection: Connection, history: History, steps: _Steps, plan: Callable[..., Any]) -> None:
+    from alembic.runtime.environment import EnvironmentContext
+
+    from sqlhelpers.scripts import alembic_config
+
     assert history.revisions
     config = alembic_config(history.revisions.folder)
     config.attributes["connection"] = connection

@@ -243,3 +243,10 @@ def _rebase(nested: dict[str, Any], folder: Path, *, elsewhere: bool) -> None:
 
 def _tables(value: Any) -> list[dict[str, Any]]:
     return [table for table in value.values() if isinstance(table, dict)] if isinstance(value, dict) else []
+
+
+def cache_folder() -> Path:
+    """Return the folder in which what can be read again is kept for this user; it need not exist."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("sqlhelpers", appauthor=False)

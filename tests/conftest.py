@@ -23,6 +23,14 @@ _OURS = ("SQLHELPERS_", "DATABASE_URL")
 _EXAMPLES = "countries,bookshop"  # may be installed in the development environment
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept between processes is kept in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """A running PostgreSQL server."""

@@ -1,0 +1,61 @@
+"""Gives Alembic the revisions of a migrations folder, without running the files that it does not need."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import Revision, RevisionMap
+from alembic.util import load_python_file
+
+from sqlhelpers.exceptions import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import ModuleType
+
+    from sqlhelpers.revision_graph import RevisionFile
+
+
+def alembic_config(folder: Path) -> Config:
+    """Return an Alembic configuration for a migrations folder, without any file behind it."""
+    config = Config()
+    config.set_main_option("script_location", str(folder.absolute()).replace("%", "%%"))
+    return config
+
+
+def script_directory(folder: Path, files: Collection[RevisionFile]) -> ScriptDirectory:
+    """Return Alembic's view of a migrations folder. A file is run when the module of its revision is asked for.
+
+    Args:
+        folder: the migrations folder.
+        files: its revision files; Alembic is quickest if each comes after those that it follows.
+    """
+    directory = ScriptDirectory.from_config(alembic_config(folder))
+    directory.revision_map = RevisionMap(lambda: [_Script(file) for file in files])
+    return directory
+
+
+class _Script(Script):
+    def __init__(self, file: RevisionFile) -> None:  # Alembic's own would want the module
+        Revision.__init__(
+            self,
+            file.revision,
+            file.down_revisions,
+            dependencies=file.depends_on,
+            branch_labels=file.branch_labels,
+        )
+        self.path = file.path
+
+    @cached_property
+    def module(self) -> ModuleType:  # type: ignore[override]
+        """The module, run when it is first asked for."""
+        path = Path(self.path)
+        try:
+            return load_python_file(path.parent, path.name)
+        except (Exception, SystemExit) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise AppError(f"the revision file {path} cannot be run: {reason}") from error
