@@ -9,8 +9,9 @@ from sqlalchemy import MetaData, inspect
 from sqlhelpers.comparison import differences
 from sqlhelpers.dialects import schema_transaction
 from sqlhelpers.exceptions import AppError, Refused
+from sqlhelpers.existing import ExistingTables
 from sqlhelpers.histories import ALEMBICS_OWN, current_revisions, misplaced, read_app, version_rows, version_table_of
-from sqlhelpers.journal import Journal, interrupted
+from sqlhelpers.journal import JOURNAL, Journal
 from sqlhelpers.migrations import stamp
 from sqlhelpers.report import DatabaseStatus
 
@@ -117,7 +118,8 @@ def repair(connection: Connection, run: Run, history: History, *, applied: bool)
         Refused: nothing was interrupted.
     """
     with schema_transaction(connection, run.patience):
-        entry = interrupted(history.journal.entries(connection)) if history.journaled else None
+        is_there = history.journaled and ExistingTables(connection).has(JOURNAL, history.version_table_schema)
+        entry = history.journal.interrupted(connection) if is_there else None
         if entry is None:
             name = f"of app {history.app!r} " if history.app else ""
             raise Refused(f"no revision {name}was interrupted in this database, so there is nothing to repair")

@@ -6,15 +6,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, MetaData, String, Table, select
 
 from sqlhelpers.dialects import refuse_hidden_tables
 from sqlhelpers.exceptions import AppError, Refused, StateRefused
-from sqlhelpers.journal import Journal, interrupted, ran
+from sqlhelpers.existing import ExistingTables
+from sqlhelpers.journal import JOURNAL, Journal
 from sqlhelpers.report import AppReport, DatabaseReport, DatabaseStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.engine import URL, Connection
 
@@ -99,9 +100,15 @@ class History:
         }
 
 
-def current_revisions(connection: Connection, history: History) -> tuple[str, ...]:
+def current_revisions(
+    connection: Connection,
+    history: History,
+    existing: ExistingTables | None = None,
+) -> tuple[str, ...]:
     """Return the revisions that a database is at, sorted; empty if none is recorded."""
-    return recorded(connection, history.version_table, history.version_table_schema)
+    return _recorded(
+        connection, history.version_table, history.version_table_schema, existing or ExistingTables(connection)
+    )
 
 
 def single_revision(revisions: Sequence[str]) -> str | None:
@@ -115,9 +122,13 @@ def single_revision(revisions: Sequence[str]) -> str | None:
     return revisions[0] if revisions else None
 
 
-def recorded(connection: Connection, version_table: str, schema: str | None) -> tuple[str, ...]:
-    """Return the revisions in a version table, sorted; empty if there is no such table."""
-    if not inspect(connection).has_table(version_table, schema):
+def _recorded(
+    connection: Connection,
+    version_table: str,
+    schema: str | None,
+    existing: ExistingTables,
+) -> tuple[str, ...]:
+    if not existing.has(version_table, schema):
         return ()
     rows = version_rows(version_table, schema)
     return tuple(sorted(connection.scalars(select(rows.c.version_num))))
@@ -143,16 +154,18 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
     """
     names = {table.name for history in histories for table in history.tables}
     refuse_hidden_tables(connection, names | {history.version_table for history in histories})
-    reports = tuple(read_app(connection, history) for history in histories)
+    existing = ExistingTables(connection)
+    reports = tuple(read_app(connection, history, existing) for history in histories)
     known = {history.version_table for history in histories}
-    versions = (name for name in inspect(connection).get_table_names() if name.startswith(_PREFIX))
+    versions = (name for name in existing.names() if name.startswith(_PREFIX))
     return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=tuple(sorted(set(versions) - known)))
 
 
-def read_app(connection: Connection, history: History) -> AppReport:
+def read_app(connection: Connection, history: History, existing: ExistingTables | None = None) -> AppReport:
     """Return the state of one app in a database, and change nothing."""
+    existing = existing or ExistingTables(connection)
     head = history.revisions.head() if history.revisions else None
-    current = current_revisions(connection, history)
+    current = current_revisions(connection, history, existing)
     blank = AppReport(
         app=history.app,
         status=DatabaseStatus.NO_INFO,
@@ -160,17 +173,18 @@ def read_app(connection: Connection, history: History) -> AppReport:
         heads=(head,) if head else (),
         tables=len(history.tables),
     )
-    entries = history.journal.entries(connection) if history.journaled else ()
-    entry = interrupted(entries)
+    journal = history.journal if history.journaled and existing.has(JOURNAL, history.version_table_schema) else None
+    entry = journal.interrupted(connection) if journal else None
     if entry is not None:
         return replace(blank, status=DatabaseStatus.INTERRUPTED, detail=_why_interrupted(history, entry))
     if current:
-        return _read_files(history, entries, _read_versioned(history, blank))
-    found = _existing(connection, history.tables)
+        then = journal.ran(connection) if journal else {}
+        return _read_files(history, then, _read_versioned(history, blank))
+    found = [table.fullname for table in existing.taken(history.tables)]
     if history.revisions is None:
         complete = len(found) == len(history.tables)
         return replace(blank, status=DatabaseStatus.UP_TO_DATE) if complete else blank
-    reason = _why_unversioned(connection, history, found)
+    reason = _why_unversioned(history, found, misplaced(connection, history, existing))
     if reason:
         return replace(blank, status=DatabaseStatus.UNVERSIONED, detail=reason)
     return replace(blank, pending=history.revisions.between((), "heads"))
@@ -200,11 +214,10 @@ def _why_interrupted(history: History, entry: JournalEntry) -> str:
     )
 
 
-def _read_files(history: History, entries: Sequence[JournalEntry], report: AppReport) -> AppReport:
-    """Add to a report which revision files are not as they were when they ran."""
-    known = history.revisions.files() if history.revisions and entries else {}
-    then = {revision: was for revision, was in ran(entries).items() if revision in known}
-    edited = tuple(revision for revision, was in then.items() if known[revision].checksum != was)
+def _read_files(history: History, then: Mapping[str, str], report: AppReport) -> AppReport:
+    """Add to a report which revision files are not as they were when they ran; ``then`` has their checksums."""
+    known = history.revisions.files() if history.revisions and then else {}
+    edited = tuple(each for each, was in then.items() if each in known and known[each].checksum != was)
     if edited and history.strict and not report.detail:
         files = ", ".join(known[revision].path for revision in edited)
         detail = f"edited after it ran here (strict): {files}; put it back as it was, and write a new revision"
@@ -212,24 +225,23 @@ def _read_files(history: History, entries: Sequence[JournalEntry], report: AppRe
     return replace(report, edited=edited)
 
 
-def misplaced(connection: Connection, history: History) -> tuple[str, ...]:
+def misplaced(
+    connection: Connection,
+    history: History,
+    existing: ExistingTables | None = None,
+) -> tuple[str, ...]:
     """Return the revisions of a history that are recorded in Alembic's own version table, not in the history's."""
     assert history.revisions
     if history.version_table == ALEMBICS_OWN or history.shares_alembics_own:
         return ()
-    rows = recorded(connection, ALEMBICS_OWN, history.version_table_schema)
+    existing = existing or ExistingTables(connection)
+    rows = _recorded(connection, ALEMBICS_OWN, history.version_table_schema, existing)
     unknown = history.revisions.unknown(rows)
     return tuple(row for row in rows if row not in unknown)
 
 
-def _existing(connection: Connection, tables: Iterable[Table]) -> list[str]:
-    inspector = inspect(connection)
-    return [table.fullname for table in tables if inspector.has_table(table.name, table.schema)]
-
-
-def _why_unversioned(connection: Connection, history: History, found: Sequence[str]) -> str:
+def _why_unversioned(history: History, found: Sequence[str], ours: Sequence[str]) -> str:
     """Return why tables or positions that are there must not be taken for this history's; empty if there are none."""
-    ours = misplaced(connection, history)
     if ours:
         return (
             f"its revision {', '.join(ours)} is recorded in {ALEMBICS_OWN}, not in "

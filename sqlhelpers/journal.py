@@ -20,9 +20,9 @@ from sqlhelpers.revision_files import checksum_of
 from sqlhelpers.server_locks import me
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, RowMapping
 
 #: The name of the table.
 JOURNAL = "sqlhelpers_journal"
@@ -68,6 +68,22 @@ class Journal:
     def entries(self, connection: Connection) -> tuple[JournalEntry, ...]:
         """Return what was done to the app, the oldest first."""
         return tuple(entry for entry in read(connection, self._table.schema) if (entry.app or "") == self._app)
+
+    def interrupted(self, connection: Connection) -> JournalEntry | None:
+        """Return the entry that was begun and not finished, if there is one; the journal's table must be there."""
+        rows = select(self._table).where(self._table.c.app == self._app, self._table.c.outcome.is_(None))
+        found = connection.execute(rows.order_by(self._table.c.id.desc()).limit(1)).mappings().first()
+        return _entry(found) if found else None
+
+    def ran(self, connection: Connection) -> dict[str, str]:
+        """Return the checksum of every revision that ran here, as its file was when it ran the last time.
+
+        The journal's table must be there.
+        """
+        entry = self._table.c
+        done = (entry.app == self._app, entry.action == "upgrade", entry.outcome == "done", entry.checksum.is_not(None))
+        rows = select(entry.revision, entry.checksum).where(*done).order_by(entry.id)
+        return {revision: was for revision, was in connection.execute(rows)}  # noqa: C416  # rows are no tuples
 
     def begin(self, connection: Connection, action: str, revision: str, path: str | None = None) -> int:
         """Write that something begins, and return the number of the entry.
@@ -117,24 +133,15 @@ def read(connection: Connection, schema: str | None) -> tuple[JournalEntry, ...]
     if not _is_there(connection, table):
         return ()
     found = connection.execute(select(table).order_by(table.c.id)).mappings()
-    return tuple(
-        JournalEntry(**{**row, "app": row["app"] or None, "tables": tuple(json.loads(row["tables"]))}) for row in found
-    )
+    return tuple(map(_entry, found))
+
+
+def _entry(row: RowMapping) -> JournalEntry:
+    return JournalEntry(**{**row, "app": row["app"] or None, "tables": tuple(json.loads(row["tables"]))})
 
 
 def _is_there(connection: Connection, table: Table) -> bool:
     return inspect(connection).has_table(table.name, table.schema)
-
-
-def interrupted(entries: Sequence[JournalEntry]) -> JournalEntry | None:
-    """Return the entry that was begun and not finished, if there is one."""
-    return next((entry for entry in reversed(entries) if entry.outcome is None), None)
-
-
-def ran(entries: Sequence[JournalEntry]) -> dict[str, str]:
-    """Return the checksum of every revision that ran here, as its file was when it ran the last time."""
-    upgrades = (entry for entry in entries if entry.action == "upgrade" and entry.outcome == "done")
-    return {entry.revision: entry.checksum for entry in upgrades if entry.checksum}
 
 
 def checksum(path: str) -> str | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import NoReferencedTableError
 
 from sqlhelpers.dialects import schema_transaction, undoes_ddl
 from sqlhelpers.exceptions import AppError, DatabaseFailure
+from sqlhelpers.existing import ExistingTables
 from sqlhelpers.histories import current_revisions, read_status, refuse_doubtful
 from sqlhelpers.report import DatabaseStatus, SyncResult
 from sqlhelpers.runs import take_steps
@@ -82,9 +83,12 @@ def create_tables(connection: Connection, run: Run, history: History) -> None:
         entry = history.journal.begin(connection, "create", head)
         if not undoes_ddl(connection):
             connection.commit()
+    existing = ExistingTables(connection)
     try:
         for metadata, tables in history.metadatas.items():
-            metadata.create_all(connection, tables=tables)
+            taken = existing.taken(tables)
+            missing = [table for table in tables if table not in taken]
+            metadata.create_all(connection, tables=missing, checkfirst=_unless_a_type_is_there())
     except NoReferencedTableError as error:
         raise AppError(f"app {history.app!r}: {error}") from error
     if head:
@@ -95,6 +99,15 @@ def create_tables(connection: Connection, run: Run, history: History) -> None:
         stamp(connection, history, head)
     if entry is not None:
         history.journal.finish(connection, entry)
+
+
+def _unless_a_type_is_there() -> Any:
+    """Return what ``create_all`` should look for: not for tables, each of which would cost a query."""
+    try:
+        from sqlalchemy.schema import CheckFirst
+    except ImportError:  # before SQLAlchemy 2.1 it is all or nothing
+        return True
+    return CheckFirst.SEQUENCES | CheckFirst.TYPES
 
 
 def stamp(connection: Connection, history: History, *revisions: str) -> None:
