@@ -24,7 +24,7 @@ class RevisionGraph:
     """How revisions follow each other.
 
     Attributes:
-        files: the files, each after those that it follows or depends on.
+        files: the files; those of a chain in its order, which is Alembic's quickest.
         by_revision: the files by their revisions.
         heads: the revisions that none follows, sorted.
         is_sound: whether every revision is there once, and after those that it needs.
@@ -38,13 +38,10 @@ class RevisionGraph:
         order = _in_order(files, names)
         self.by_revision = known
         self.heads = tuple(sorted(known.keys() - {down for each in files for down in each.down_revisions}))
-        self.files = [known[revision] for revision in order]
         self.is_sound = len(files) == len(known) == len(order) and labels == len(names.keys() - known.keys())
-        if not self.is_sound:
-            self.files = list(files)
-        is_chain = len(self.heads) == 1 and not labels and not any(each.depends_on for each in files)
-        is_chain = is_chain and all(len(each.down_revisions) <= 1 for each in files)
-        self.chain = tuple(order) if self.is_sound and is_chain else None
+        is_plain = not labels and not any(each.depends_on or len(each.down_revisions) > 1 for each in files)
+        self.chain = tuple(order) if self.is_sound and is_plain and len(self.heads) == 1 else None
+        self.files = files if self.chain is None else [known[revision] for revision in self.chain]
 
     def between(self, current: tuple[str, ...], target: str) -> tuple[str, ...] | None:
         """Return the revisions from ``current`` up to ``target``, in their order; None if that takes more to know."""

@@ -1,0 +1,271 @@
+"""What revision files say of themselves, and how long that is believed."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sqlhelpers import revision_files
+from sqlhelpers.exceptions import AppError
+from sqlhelpers.revision_files import RevisionFiles, Uncertain, identifiers
+from sqlhelpers.revisions import Revisions
+
+LONG_AGO = 1_700_000_000
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    """Write a revision file that is old enough to be believed."""
+    file = folder / "versions" / f"{name}.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    os.utime(file, (LONG_AGO, LONG_AGO))
+    return file
+
+
+def plain(revision: str, down: str | None = None) -> str:
+    """Return a revision file that is like those that Alembic writes."""
+    return f'"""x"""\nrevision = "{revision}"\ndown_revision = {down!r}\n\n\ndef upgrade():\n    pass\n'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A migrations folder with two revisions."""
+    write(tmp_path, "a", plain("a1"))
+    write(tmp_path, "b", plain("b2", "a1"))
+    return tmp_path
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """No file counts as new: only what is told by times and sizes is seen."""
+    monkeypatch.setattr(revision_files, "_TICK", -(10**18))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The names of the files that are read."""
+    names: list[str] = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (names.append(path.name), read(path))[1])
+    return names
+
+
+def revisions(files: RevisionFiles) -> list[str]:
+    return [each.revision for each in files.graph().files]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("revision = 'a'\ndown_revision = None\n", ("a", (), (), ())),
+        ("revision: str = 'a'\ndown_revision: str | None = 'b'\n", ("a", ("b",), (), ())),
+        ("revision = 'a'\ndown_revision = ('b', 'c')\nbranch_labels = ['x']\n", ("a", ("b", "c"), ("x",), ())),
+        ("revision = 'a'\ndown_revision = None\ndepends_on = 'd'\n", ("a", (), (), ("d",))),
+        ("revision = 'a'\nrevision = 'b'\ndown_revision = None\n", ("b", (), (), ())),
+        ("def upgrade():\n    revision = 'x'\n\n\nrevision = 'a'\ndown_revision = None\n", ("a", (), (), ())),
+        ("'''\nrevision = 'x'\ndef x'''\nrevision = 'a'\ndown_revision = None\n", ("a", (), (), ())),
+        ("'''\ndef x'''\nrevision = 'a'\ndown_revision = None\n\ndef upgrade(): pass\n", ("a", (), (), ())),
+        ("# -*- coding: latin-1 -*-\nrevision = 'a'\ndown_revision = None\n# \xe9\n", ("a", (), (), ())),
+    ],
+)
+def test_plain_identifiers_are_read(source, expected):
+    """Literals at the top level are what Python would make of them."""
+    assert identifiers(source.encode("latin-1")) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "down_revision = None\n",
+        "revision = 'a'\n",
+        "revision = 'a' + 'b'\ndown_revision = None\n",
+        "revision = down_revision = None\n",
+        "revision, down_revision = 'a', None\n",
+        "revision = 'a'\ndown_revision = None\nif True:\n    revision = 'b'\n",
+        "revision = 'a'\ndown_revision = None\nfor revision in 'b': pass\n",
+        "revision = 'a'\ndown_revision = None\ndown_revision += ('b',)\n",
+        "revision = 'a'\ndown_revision = None\nfrom os import name as revision\n",
+        "revision = 'a'\ndown_revision = None\nfrom elsewhere import *\n",
+        "revision = 'a'\ndown_revision = None\nglobals()['revision'] = 'b'\n",
+        "revision = 'a'\ndown_revision = None\ndef revision(): pass\n",
+        "revision = 'a'\ndown_revision = None\ndef f():\n    global revision\n    revision = 'b'\nf()\n",
+        "revision = 'a'\ndown_revision = None\n\n\ndef upgrade(): pass\n\n\nrevision = str(1)\n",
+        "revision = 'a'\ndown_revision = [1]\n",
+        "revision = 1\ndown_revision = None\n",
+        "revision = 'a@b'\ndown_revision = None\n",
+        "revision = 'a'\ndown_revision = (\n",
+        "revision = 'a\x00'\n",
+    ],
+)
+def test_computed_identifiers_are_not_guessed(source):
+    """Whatever is not plain has to be run to be known."""
+    with pytest.raises(Uncertain):
+        identifiers(source.encode())
+
+
+def test_a_file_that_computes_its_identifiers_is_run(folder):
+    """It counts as what Alembic would make of it; the others are not run."""
+    write(folder, "c", "revision = 'c' + str(3)\ndown_revision = 'b2'\n")
+    write(folder, "b", plain("b2", "a1") + "\n\nraise ValueError('was run')\n")
+
+    assert Revisions(RevisionFiles(folder)).heads() == ("c3",)
+
+
+def test_a_file_that_cannot_be_run_is_named(folder):
+    """One that computes its identifiers and fails is an error, with the file and the reason."""
+    write(folder, "c", "import nothing_of_this_name\nrevision = str(3)\ndown_revision = 'b2'\n")
+
+    with pytest.raises(AppError, match=r"versions/c\.py cannot be read: ModuleNotFoundError: .*nothing_of_this_name"):
+        Revisions(RevisionFiles(folder)).heads()
+
+
+def test_nothing_is_run_to_know_the_heads(folder):
+    """Neither a revision nor Alembic."""
+    write(folder, "c", plain("c3", "b2") + "\n\nraise ValueError('was run')\n")
+
+    assert Revisions(RevisionFiles(folder)).between(("a1",), "heads") == ("b2", "c3")
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_has_not_changed_is_not_read_again(folder, opened):
+    """The second look opens no file, and gives the same object."""
+    files = RevisionFiles(folder)
+    first = files.graph()
+    opened.clear()
+
+    assert files.graph() is first
+    assert opened == []
+
+
+@pytest.mark.usefixtures("settled")
+def test_another_process_finds_what_was_kept(folder, tmp_path, opened):
+    """It opens the one file in the cache folder, and no revision."""
+    cache = tmp_path / "cache"
+    RevisionFiles(folder, cache).graph()
+    opened.clear()
+
+    assert revisions(RevisionFiles(folder, cache)) == ["a1", "b2"]
+    assert [name.endswith(".json") for name in opened] == [True]
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("cached", [False, True])
+def test_changes_are_seen(folder, tmp_path, cached):
+    """Files that come, go, are renamed or edited, with the cache and without."""
+
+    def seen() -> list[str]:
+        return revisions(RevisionFiles(folder, tmp_path / "cache") if cached else files)
+
+    files = RevisionFiles(folder)
+    assert seen() == ["a1", "b2"]
+    write(folder, "c", plain("c3", "b2"))
+    assert seen() == ["a1", "b2", "c3"]
+    (folder / "versions" / "c.py").rename(folder / "versions" / "d.py")
+    assert seen() == ["a1", "b2", "c3"]
+    assert Revisions(RevisionFiles(folder)).path("c3").endswith("d.py")
+    (folder / "versions" / "d.py").write_text(plain("d4", "b2"))
+    assert seen() == ["a1", "b2", "d4"]
+    (folder / "versions" / "d.py").unlink()
+    assert seen() == ["a1", "b2"]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_an_edit_within_one_tick_of_the_clock_is_seen(folder, tmp_path, monkeypatch, cached):
+    """A file that is as new as its reading is read again, although its times and its size are the same."""
+    new = folder / "versions" / "c.py"
+    real = os.DirEntry.stat
+    frozen: dict[str, os.stat_result] = {}
+
+    def stat(entry):
+        return frozen.setdefault(entry.name, real(entry))
+
+    monkeypatch.setattr(
+        RevisionFiles,
+        "_names",
+        lambda files: [
+            (entry.name, (stat(entry).st_mtime_ns, stat(entry).st_ctime_ns, stat(entry).st_size))
+            for entry in sorted(os.scandir(files._versions), key=lambda each: each.name)
+        ],
+    )
+    new.write_text(plain("c3", "b2"))
+    files = RevisionFiles(folder)
+    kept = tmp_path / "cache" if cached else None
+    assert revisions(RevisionFiles(folder, kept) if cached else files) == ["a1", "b2", "c3"]
+    new.write_text(plain("d4", "b2"))
+
+    assert revisions(RevisionFiles(folder, kept) if cached else files) == ["a1", "b2", "d4"]
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: kept.write_bytes(kept.read_bytes()[:-10]),
+        lambda kept: kept.write_bytes(kept.read_bytes().replace(b'"a1"', b'"x1"')),
+        lambda kept: kept.write_bytes(b""),
+        lambda kept: kept.write_bytes(b"\xff\x00"),
+        lambda kept: kept.chmod(0),
+        lambda kept: _rewrite(kept, format="0 of another version"),
+        lambda kept: _rewrite(kept, folder="/elsewhere"),
+    ],
+    ids=["truncated", "changed", "empty", "binary", "unreadable", "of another version", "of another folder"],
+)
+def test_a_cache_that_cannot_be_trusted_is_left_aside(folder, tmp_path, damage):
+    """The files are read, and what was found is kept anew."""
+    cache = tmp_path / "cache"
+    RevisionFiles(folder, cache).graph()
+    (kept,) = cache.rglob("*.json")
+
+    damage(kept)
+
+    assert revisions(RevisionFiles(folder, cache)) == ["a1", "b2"]
+    kept.chmod(0o600)
+    assert b'"a1"' in kept.read_bytes()
+
+
+def _rewrite(kept: Path, **changes: str) -> None:
+    content = json.loads(kept.read_bytes().partition(b"\n")[2])
+    text = json.dumps({**content, **changes}).encode().replace(b'"a1"', b'"x1"')
+    kept.write_bytes(revision_files._digest(text) + b"\n" + text)
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(folder, tmp_path):
+    """Where a file is in the way of the cache folder, everything works without it."""
+    (tmp_path / "cache").write_text("in the way")
+
+    assert revisions(RevisionFiles(folder, tmp_path / "cache")) == ["a1", "b2"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_computed_identifiers_are_not_kept_for_other_processes(folder, tmp_path):
+    """What a file computes can be something else there."""
+    write(folder, "c", "import os\nrevision = os.environ['NAME_OF_IT']\ndown_revision = 'b2'\n")
+    found = []
+    for name in ("c3", "d4"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NAME_OF_IT", name)
+            found.append(Revisions(RevisionFiles(folder, tmp_path / "cache")).heads())
+
+    assert found == [("c3",), ("d4",)]
+
+
+def test_a_file_from_the_future_is_read_again(folder, opened):
+    """A clock that is wrong makes it slower, and never wrong."""
+    future = time.time() + 1e6
+    os.utime(folder / "versions" / "b.py", (future, future))
+    files = RevisionFiles(folder)
+    files.graph()
+    opened.clear()
+
+    assert revisions(files) == ["a1", "b2"]
+    assert "b.py" in opened
+
+
+def test_names_that_alembic_ignores_are_ignored(folder):
+    """Packages' own files, an editor's locks, and whatever is not Python."""
+    for name in ("__init__.py", ".#c.py", "notes.txt", "c.pyc", "d.py~"):
+        (folder / "versions" / name).write_text("not Python")
+
+    assert revisions(RevisionFiles(folder)) == ["a1", "b2"]

@@ -1,0 +1,135 @@
+"""Heads and ways of revisions, beside Alembic's own view of the same files."""
+
+import os
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from alembic.script import ScriptDirectory
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sqlhelpers.exceptions import AppError
+from sqlhelpers.revision_files import RevisionFiles
+from sqlhelpers.revisions import Revisions
+from sqlhelpers.scripts import alembic_config
+
+
+@st.composite
+def histories(draw):
+    """Return revisions as (name, down revisions, labels, dependencies): chains, branches, merges, several bases."""
+    number = draw(st.integers(1, 9))
+    names = draw(st.permutations([f"r{place}" for place in range(number)]))
+    found, labelled = [], []
+    for place, name in enumerate(names):
+        earlier = list(names[:place])
+        shape = draw(st.sampled_from(["chain", "chain", "chain", "branch", "merge", "base"])) if earlier else "base"
+        downs = {
+            "chain": earlier[-1:],
+            "branch": [draw(st.sampled_from(earlier))] if earlier else [],
+            "merge": draw(st.lists(st.sampled_from(earlier), min_size=1, max_size=3, unique=True)) if earlier else [],
+            "base": [],
+        }[shape]
+        labels = [f"label{place}"] if draw(st.integers(0, 5)) == 0 else []
+        others = [each for each in earlier if each not in downs] + labelled
+        needed = [draw(st.sampled_from(others))] if others and draw(st.integers(0, 4)) == 0 else []
+        found.append((name, downs, labels, needed))
+        labelled += labels
+    return found
+
+
+def write(folder: Path, history) -> None:
+    (folder / "versions").mkdir()
+    for name, downs, labels, needed in history:
+        down = None if not downs else downs[0] if len(downs) == 1 else tuple(downs)
+        lines = [f"revision = {name!r}", f"down_revision = {down!r}"]
+        lines += [f"branch_labels = {tuple(labels)!r}"] if labels else []
+        lines += [f"depends_on = {tuple(needed)!r}"] if needed else []
+        (folder / "versions" / f"{name}.py").write_text("\n".join([*lines, "def upgrade(): pass", ""]))
+
+
+def outcome(work):
+    """Return what the work returns, or the kind of its error."""
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001  # Alembic raises many
+        return type(error).__name__
+
+
+def ways(heads, names):
+    """Yield where a database may be, and where it should go."""
+    for target in ("heads", *names):
+        yield (), target
+        for one in names:
+            yield (one,), target
+    for pair in combinations(names, 2):
+        yield pair, "heads"
+    yield heads, "heads"
+
+
+@settings(max_examples=int(os.environ.get("SQLHELPERS_EXAMPLES", "60")), deadline=None)
+@given(histories())
+def test_heads_and_ways_are_alembics(history):
+    """Whatever the graph: the same heads, and between any two points the same revisions in the same order."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder, history)
+        ours = Revisions(RevisionFiles(folder))
+        alembics = ScriptDirectory.from_config(alembic_config(folder))
+
+        def by_alembic(current, target):
+            found = alembics.iterate_revisions(target, current, implicit_base=True)
+            return tuple(reversed([each.revision for each in found]))
+
+        heads = outcome(lambda: tuple(sorted(alembics.get_heads())))
+        if isinstance(heads, str):
+            with pytest.raises(AppError):
+                ours.heads()
+            return
+
+        assert ours.heads() == heads
+        for current, target in ways(heads, [each[0] for each in history]):
+            expected = outcome(lambda: by_alembic(current, target))  # noqa: B023
+            assert outcome(lambda: ours.between(current, target)) == expected, (current, target)  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ([("a", ["b"], [], []), ("b", ["a"], [], [])], "Cycle is detected"),
+        ([("a", [], [], []), ("b", ["gone"], [], [])], "gone referenced from .* is not present"),
+        ([("a", ["a"], [], [])], "Self-loop is detected"),
+        ([("a", [], [], ["b"]), ("b", [], [], ["a"])], "Dependency cycle is detected"),
+        ([("a", [], ["x"], []), ("b", [], ["x"], [])], "Branch name 'x' .* already used"),
+        ([("a", [], [], ["nobody"])], "nobody"),
+    ],
+)
+def test_files_that_contradict_each_other_are_explained(tmp_path, broken, reason):
+    """What Alembic says about them is in the error."""
+    write(tmp_path, broken)
+
+    with pytest.raises(AppError, match=reason):
+        Revisions(RevisionFiles(tmp_path)).heads()
+
+
+def test_a_revision_that_is_there_twice_is_an_error(tmp_path):
+    """Alembic would take one of the files and warn."""
+    write(tmp_path, [("a", [], [], [])])
+    (tmp_path / "versions" / "z.py").write_text("revision = 'a'\ndown_revision = None\n")
+
+    with pytest.raises(AppError, match="present more than once"):
+        Revisions(RevisionFiles(tmp_path)).heads()
+
+
+def test_only_the_revision_that_is_needed_is_run(tmp_path):
+    """Alembic's objects run a file when its module is asked for."""
+    write(tmp_path, [("a", [], [], []), ("b", ["a"], [], []), ("c", ["b"], [], [])])
+    for name in ("a", "c"):
+        with (tmp_path / "versions" / f"{name}.py").open("a") as file:
+            file.write("raise ValueError('was run')\n")
+    script = Revisions(RevisionFiles(tmp_path)).script
+
+    assert script.get_revision("b").module.revision == "b"
+    with pytest.raises(AppError, match=r"versions/c\.py cannot be run: ValueError: was run"):
+        script.get_revision("c").module  # noqa: B018
