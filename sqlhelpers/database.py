@@ -24,6 +24,7 @@ from sqlhelpers.runs import Run
 from sqlhelpers.schema_limits import SchemaLimits
 from sqlhelpers.scratch import scratch_database
 from sqlhelpers.server_locks import Lock
+from sqlhelpers.sources import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +59,7 @@ class Database:
     def alone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Database:
         """Return the database of a manager that is made without a runtime; no file is read yet."""
         alembic = settings.alembic
-        files = RevisionFiles(alembic.migrations_path) if alembic.migrations_path else None
+        files = RevisionFiles(alembic.migrations_path, cache_folder()) if alembic.migrations_path else None
 
         def one_history() -> tuple[History]:
             if files is None:
