@@ -85,6 +85,8 @@ def bound(engine: Engine, settings: DatabaseSettings) -> None:
     event.listen(engine, "connect", while_connecting, insert=True)  # SQLAlchemy's first questions come after it
     event.listen(engine, "connect", once_connected)
     event.listen(engine, "handle_error", _explain)
+    if engine.driver in ("asyncmy", "aiomysql"):  # a polite end takes an await, which could be cancelled as well
+        engine.dialect.do_terminate = _hang_up  # type: ignore[assignment,method-assign]
     ping = engine.dialect.do_ping
 
     def do_ping(connection: DBAPIConnection) -> bool:
@@ -268,6 +270,11 @@ def _abandon(connection: Any) -> None:
     driver = getattr(connection, "driver_connection", connection)
     if hasattr(driver, "terminate"):
         driver.terminate()
+
+
+def _hang_up(connection: DBAPIConnection) -> None:
+    """Close a connection of asyncmy or aiomysql without an await."""
+    getattr(connection, "driver_connection", connection).close()
 
 
 def _explain(context: ExceptionContext) -> Exception | None:

@@ -12,6 +12,8 @@ from sqlalchemy import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from sqlalchemy import Executable
+
     from sqlhelpers import Runtime
 
 #: driver -> the name of the dialect in a URL, whether a manager is async that has it, the server
@@ -53,21 +55,21 @@ class Caller:
         assert self._runner is not None
         return self._runner.run(work(self.manager))
 
-    def in_session(self, *steps: str | Callable[[], object]) -> Any:
+    def in_session(self, *steps: str | Executable | Callable[[], object]) -> Any:
         """Open a session, execute statements and call functions in it, and return the last statement's first value."""
         if self._runner is None:
             found = None
             with self.manager.session() as session:
                 for step in steps:
-                    found = _first(session.execute(text(step))) if isinstance(step, str) else (step(), found)[1]
+                    found = (step(), found)[1] if callable(step) else _first(session.execute(_statement(step)))
             return found
         return self._runner.run(self._in_session(*steps))
 
-    async def _in_session(self, *steps: str | Callable[[], object]) -> Any:
+    async def _in_session(self, *steps: str | Executable | Callable[[], object]) -> Any:
         found = None
         async with self.manager.session() as session:
             for step in steps:
-                found = _first(await session.execute(text(step))) if isinstance(step, str) else (step(), found)[1]
+                found = (step(), found)[1] if callable(step) else _first(await session.execute(_statement(step)))
         return found
 
     def in_two_sessions(self) -> None:
@@ -103,6 +105,10 @@ class Caller:
             return
         self._runner.run(self._runtime.dispose_async())
         self._runner.close()
+
+
+def _statement(step: Any) -> Any:
+    return text(step) if isinstance(step, str) else step
 
 
 def _first(result: Any) -> Any:
