@@ -1,0 +1,106 @@
+"""When the sessions of a request are committed and rolled back: around five methods of one application object."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flask import request
+from werkzeug.exceptions import ServiceUnavailable, default_exceptions
+
+from sqlhelpers.answers import answer_to
+from sqlhelpers_flask.sessions import current_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from flask import Flask, Response
+    from werkzeug.exceptions import HTTPException
+
+    from sqlhelpers.answers import Answer
+
+_METHODS = (
+    "preprocess_request",
+    "dispatch_request",
+    "process_response",
+    "handle_user_exception",
+    "handle_exception",
+)
+
+
+class Requests:
+    """Wraps methods of an application so that what its requests write is committed before they are answered.
+
+    They are wrapped on the object, and so are those of a subclass that overrides them. What Flask does outside of
+    ``handle_user_exception`` never reaches the application's error handlers: hence the commit in
+    ``dispatch_request``, and not in an ``after_request`` function.
+
+    Args:
+        app: the application.
+        answers: the statuses that errors of SQLAlchemy are answered with.
+    """
+
+    def __init__(self, app: Flask, answers: Collection[int]) -> None:
+        self._app = app
+        self._answers = answers
+
+    def wrap(self) -> None:
+        """Wrap the methods."""
+        for name in _METHODS:
+            setattr(self._app, name, partial(getattr(self, name), getattr(self._app, name)))
+
+    def preprocess_request(self, inner: Callable[..., Any], *given: Any) -> Any:
+        """Commit if a ``before_request`` function has answered in place of the view."""
+        returned = inner(*given)
+        return None if returned is None else self._committed(returned)
+
+    def dispatch_request(self, inner: Callable[..., Any], *given: Any) -> Response:
+        """Commit when the view has returned something that can be sent."""
+        return self._committed(inner(*given))
+
+    def handle_user_exception(self, inner: Callable[..., Any], *given: Any) -> Any:
+        """Roll back, let the application's handlers answer, and answer in their place if there is none."""
+        error = given[-1]
+        current_sessions().leave(error)
+        try:
+            return inner(*given)
+        except Exception as raised:
+            answer = answer_to(error, self._answers) if raised is error else None
+            if answer is None:
+                raise
+        if answer.status >= 500:  # noqa: PLR2004  # the fault is ours, not the client's
+            method, path = request.method, request.path
+            self._app.logger.error("%s %s is answered with %d", method, path, answer.status, exc_info=error)
+        return inner(*given[:-1], _as_http_exception(answer, error))
+
+    def process_response(self, inner: Callable[..., Response], *given: Any) -> Response:
+        """Commit what error handlers and ``after_request`` functions have written; it is too late then for more."""
+        response = inner(*given)
+        sessions = current_sessions()
+        try:
+            sessions.leave()
+        except Exception:
+            if given[-1].status_code < 400:  # noqa: PLR2004  # Flask sends it if a handler for 500 has made it
+                given[-1].status_code = 500
+            raise
+        sessions.is_answered = True
+        return response
+
+    def handle_exception(self, inner: Callable[..., Response], *given: Any) -> Response:
+        """Roll back what nobody has handled."""
+        current_sessions().leave(given[-1])
+        return inner(*given)
+
+    def _committed(self, returned: Any) -> Response:
+        response = self._app.make_response(returned)
+        current_sessions().commit()
+        return response
+
+
+def _as_http_exception(answer: Answer, error: Exception) -> HTTPException:
+    if answer.retry_after is not None:
+        made: HTTPException = ServiceUnavailable(answer.detail, retry_after=answer.retry_after)
+    else:
+        made = default_exceptions[answer.status](answer.detail)
+    made.__cause__ = error
+    return made
