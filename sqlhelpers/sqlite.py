@@ -17,7 +17,7 @@ from sqlhelpers.exceptions import LockTimeout
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sqlalchemy.engine import Connection, Dialect, Engine
+    from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 #: The execution option that says how SQLite begins a transaction: ``""``, ``"IMMEDIATE"``, ``"EXCLUSIVE"``.
@@ -32,6 +32,7 @@ def prepare(engine: Engine) -> None:
     """Make the transactions of an engine explicit, and its foreign keys hold."""
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _end_failed_commit)
     if engine.driver == "aiosqlite":
         # a cancelled statement's connection keeps its locks until it is closed, and who cancels may cancel that too
         engine.dialect.do_terminate = _stop  # type: ignore[assignment,method-assign]
@@ -91,6 +92,15 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql(f"BEGIN {options.get(BEGIN, '')}")
+
+
+def _end_failed_commit(context: ExceptionContext) -> None:
+    """Roll back what could not be committed: SQLite goes on with its transaction, and SQLAlchemy knows of none."""
+    if context.statement is None and context.connection is not None:
+        failed = context.connection.connection.dbapi_connection
+        with suppress(sqlite3.Error):  # it was a rollback that has failed
+            if failed is not None:
+                failed.rollback()
 
 
 @contextmanager

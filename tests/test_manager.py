@@ -201,6 +201,43 @@ async def test_an_async_database_in_memory_is_one_database(migrations):
             assert (await session.scalars(text("SELECT count(*) FROM users"))).one() == 1
 
 
+DEFERRED = "CREATE TABLE orphans (owner INTEGER REFERENCES users (id) DEFERRABLE INITIALLY DEFERRED)"
+ORPHAN = "INSERT INTO orphans VALUES (9)"
+
+
+def test_a_failed_commit_leaves_nothing_behind(sqlite_url, migrations):
+    """SQLite goes on with a transaction that it could not commit; the next session has the connection in good order."""
+    with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        manager.create()
+        with manager.session() as session:
+            session.execute(text(DEFERRED))
+        with pytest.raises(IntegrityError), manager.session() as session:
+            session.execute(text(ORPHAN))
+        with manager.session() as session:
+            session.add(User(name="next"))
+        with manager.session() as session:
+            found = session.scalar(text("SELECT count(*) FROM orphans"))
+
+    assert found == 0
+
+
+async def test_a_failed_commit_of_the_twin_leaves_nothing_behind(sqlite_url, migrations):
+    """The same with aiosqlite."""
+    async with AsyncDatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        await manager.create()
+        async with manager.session() as session:
+            await session.execute(text(DEFERRED))
+        with pytest.raises(IntegrityError):
+            async with manager.session() as session:
+                await session.execute(text(ORPHAN))
+        async with manager.session() as session:
+            session.add(User(name="next"))
+        async with manager.session() as session:
+            found = await session.scalar(text("SELECT count(*) FROM orphans"))
+
+    assert found == 0
+
+
 async def test_foreign_keys_hold_on_sqlite(sqlite_url, migrations):
     """On our engines, sync and async, and on nobody else's."""
     with DatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
