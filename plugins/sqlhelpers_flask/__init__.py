@@ -1,4 +1,4 @@
-"""The adapter for Flask: ``attach(app)``, a session for each request, and queries that answer with 404."""
+"""The adapter for Flask: ``attach(app)``, a session for each request, ``flask db``, and queries that answer 404."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from werkzeug.local import LocalProxy
 from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.answers import STATUSES
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers_flask.commands import add_commands
+from sqlhelpers_flask.probes import add_probes
 from sqlhelpers_flask.requests import Requests
 from sqlhelpers_flask.sessions import (
     OutOfContext,
@@ -48,7 +50,14 @@ __all__ = [
 M = TypeVar("M")
 
 
-def attach(app: Flask, runtime: Runtime | None = None, *, answers: Collection[int] = STATUSES) -> Runtime:
+def attach(
+    app: Flask,
+    runtime: Runtime | None = None,
+    *,
+    answers: Collection[int] = STATUSES,
+    livez: str | None = "/livez",
+    readyz: str | None = "/readyz",
+) -> Runtime:
     """Serve an application with a session for each request, and close all connections when the process ends.
 
     Call it where the application is made, in a factory for instance. The runtime is then in
@@ -60,12 +69,21 @@ def attach(app: Flask, runtime: Runtime | None = None, *, answers: Collection[in
         runtime: the runtime to use; None makes one from the settings.
         answers: the statuses that errors of SQLAlchemy are answered with where the application has no handler for
             them: 404 for ``NoResultFound``, 409 for a key that is there already, 503 for a database out of reach.
+        livez: the path that answers 200 as long as the process does; None for none.
+        readyz: the path that answers 200 or 503, and says why for each database; None for none.
 
     Raises:
-        ConfigurationError: a runtime is attached to this application already, or it has answered a request.
+        ConfigurationError: a runtime is attached already, the application has answered a request, or a status is
+            unknown.
     """
     if "sqlhelpers" in app.extensions:
         raise ConfigurationError("this application has a runtime already; call sqlhelpers_flask.attach(app) once")
+    unknown = sorted(set(answers) - STATUSES)
+    if unknown:
+        known = ", ".join(map(str, sorted(STATUSES)))
+        raise ConfigurationError(
+            f"attach(answers=...): {unknown[0]} is no answer to a failed session; choose of {known}"
+        )
     try:
         app.teardown_request(abandon_request)
     except AssertionError as error:
@@ -76,6 +94,8 @@ def attach(app: Flask, runtime: Runtime | None = None, *, answers: Collection[in
     attached = Runtime() if runtime is None else runtime
     app.extensions["sqlhelpers"] = attached
     Requests(app, answers).wrap()
+    add_probes(app, attached, livez, readyz)
+    add_commands(app, attached)
     weakref.finalize(app, attached.dispose)  # when the interpreter ends, at the latest
     return attached
 

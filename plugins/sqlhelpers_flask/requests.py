@@ -9,6 +9,7 @@ from flask import request
 from werkzeug.exceptions import ServiceUnavailable, default_exceptions
 
 from sqlhelpers.answers import answer_to
+from sqlhelpers_flask.probes import PROBES
 from sqlhelpers_flask.sessions import current_sessions
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class Requests:
             setattr(self._app, name, partial(getattr(self, name), getattr(self._app, name)))
 
     def preprocess_request(self, inner: Callable[..., Any], *given: Any) -> Any:
-        """Commit if a ``before_request`` function has answered in place of the view."""
+        """Commit if a ``before_request`` function has answered in place of the view. Probes are not asked to log in."""
+        if request.endpoint in PROBES:
+            return None
         returned = inner(*given)
         return None if returned is None else self._committed(returned)
 

@@ -731,6 +731,58 @@ def test_answers_can_be_switched_off(runtime):
     assert [client.post("/ada").status_code for _ in range(2)] == [200, 409]
 
 
+def test_unknown_answer(runtime):
+    """A status that no failed session has is refused, and nothing is attached."""
+    app = Flask("plain")
+
+    with pytest.raises(ConfigurationError, match="418 is no answer to a failed session; choose of 404, 409, 503"):
+        attach(app, runtime, answers={404, 418})
+
+    assert "sqlhelpers" not in app.extensions
+
+
+# Probes
+
+
+def test_probes(app, client):
+    """Both answer 200, without the before_request functions, which may ask for a login."""
+    app.before_request(lambda: abort(401))
+    app.get("/")(lambda: "hello")
+    alive, ready = client.get("/livez"), client.get("/readyz")
+
+    assert (alive.status_code, alive.json) == (200, {"status": "alive"})
+    assert (ready.status_code, {bind: each["is_ready"] for bind, each in ready.json.items()}) == (
+        200,
+        {"default": True, "reports": True},
+    )
+    assert client.get("/").status_code == 401
+
+
+def test_probes_of_a_database_out_of_reach(client, tmp_path, runtime):
+    """The process lives without the database, but is not ready."""
+    runtime.dispose()
+    (tmp_path / "default.db").unlink()
+    (tmp_path / "default.db").mkdir()
+    ready = client.get("/readyz")
+
+    assert client.get("/livez").status_code == 200
+    assert ready.status_code == 503
+    assert ready.json["default"] == {"is_ready": False, "detail": "unreachable"}
+    assert ready.json["reports"]["is_ready"] is True
+
+
+def test_probes_elsewhere(runtime):
+    """Their paths can be chosen, and left out."""
+    app = Flask("plain")
+    attach(app, runtime, livez="/health", readyz=None)
+    other = Flask("other")
+    attach(other, runtime, livez=None, readyz="/health")
+    paths = ("/livez", "/readyz", "/health")
+
+    assert [app.test_client().get(path).status_code for path in paths] == [404, 404, 200]
+    assert [other.test_client().get(path).status_code for path in paths] == [404, 404, 200]
+
+
 # Attaching
 
 
