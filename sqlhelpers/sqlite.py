@@ -17,8 +17,9 @@ from sqlhelpers.exceptions import LockTimeout
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
+    from sqlalchemy.engine import Connection, Dialect, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import PoolProxiedConnection
 
 #: The execution option that says how SQLite begins a transaction: ``""``, ``"IMMEDIATE"``, ``"EXCLUSIVE"``.
 BEGIN = "sqlhelpers_begin"
@@ -32,11 +33,29 @@ def prepare(engine: Engine) -> None:
     """Make the transactions of an engine explicit, and its foreign keys hold."""
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
-    event.listen(engine, "handle_error", _end_failed_commit)
+    _end_what_cannot_be_committed(engine.dialect)
     if engine.driver == "aiosqlite":
         # a cancelled statement's connection keeps its locks until it is closed, and who cancels may cancel that too
         engine.dialect.do_terminate = _stop  # type: ignore[assignment,method-assign]
         event.listen(engine, "do_connect", _open_to_the_end)
+
+
+def _end_what_cannot_be_committed(dialect: Dialect) -> None:
+    """Roll back when a commit fails: SQLite leaves the transaction open, and SQLAlchemy takes it to be over.
+
+    The connection would go back to the pool with its lock and its rows: https://sqlite.org/lang_transaction.html.
+    """
+    commit = dialect.do_commit
+
+    def do_commit(connection: PoolProxiedConnection) -> None:
+        try:
+            commit(connection)
+        except Exception:
+            with suppress(Exception):  # that of the commit is the one to tell
+                dialect.do_rollback(connection)
+            raise
+
+    dialect.do_commit = do_commit  # type: ignore[assignment,method-assign]  # no event comes after a failed commit
 
 
 def _open_to_the_end(_dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
@@ -92,15 +111,6 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql(f"BEGIN {options.get(BEGIN, '')}")
-
-
-def _end_failed_commit(context: ExceptionContext) -> None:
-    """Roll back what could not be committed: SQLite goes on with its transaction, and SQLAlchemy knows of none."""
-    if context.statement is None and context.connection is not None:
-        failed = context.connection.connection.dbapi_connection
-        with suppress(sqlite3.Error):  # it was a rollback that has failed
-            if failed is not None:
-                failed.rollback()
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class Environment:
         self._pip_install("--offline", "--no-deps", *wheels)
 
     def install_with_dependencies(self, wheel: Path | str) -> None:
-        """Install a wheel, or a requirement, and what it needs: from uv's cache, and else from where packages come from."""
+        """Install a wheel or requirement, with what it needs: from uv's cache, else from where packages come from."""
         try:
             self._pip_install("--compile-bytecode", "--offline", wheel)
         except RuntimeError:

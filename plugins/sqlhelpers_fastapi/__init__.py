@@ -10,12 +10,12 @@ from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.answers import STATUSES
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.providers import SessionProvider
 from sqlhelpers_fastapi.ancestor import make_db_session, manager_from_config, syncdb
 from sqlhelpers_fastapi.dependencies import (
     RUNTIME,
     ManagerDep,
     SessionDep,
-    SessionProvider,
     SessionProviderDep,
     SyncManagerDep,
     SyncSessionDep,

@@ -4,7 +4,7 @@ FastAPI reads the annotations of dependencies while the application runs, so the
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Annotated, Any
 
@@ -16,11 +16,9 @@ from sqlalchemy.orm import Session
 from sqlhelpers import DatabaseManager, Runtime
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.providers import SessionProvider
 
 RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
-
-#: Opens a session: ``async with sessions() as session:`` commits, or rolls back, and closes at the end of the block.
-SessionProvider = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 #: Opens a session in a ``def``: ``with sessions() as session:``.
 SyncSessionProvider = Callable[[], AbstractContextManager[Session]]
@@ -41,12 +39,12 @@ def session_dependency(bind: str = "default") -> Callable[..., AsyncIterator[Asy
     return _session(bind)
 
 
-def session_provider(bind: str = "default") -> Callable[..., Any]:
+def session_provider(bind: str = "default") -> Callable[..., AsyncIterator[SessionProvider]]:
     """Return the dependency that gives a ``SessionProvider``; for one ``bind`` always the same function.
 
     For streaming responses, WebSockets and background tasks, which go on after the session of ``session_dependency``
-    is closed. Declare it as ``Annotated[SessionProvider, Depends(session_provider("reports"))]``. No connection is
-    held while no block is open.
+    is closed. Declare it as ``Annotated[SessionProvider, Depends(session_provider("reports"))]``: without a scope,
+    so that it lives until the response is sent. No connection is held while no block is open.
     """
     return _provider(bind)
 
@@ -105,8 +103,11 @@ def _session(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
 
 @cache
 def _provider(bind: str) -> Callable[..., Any]:
-    async def provider(manager: Annotated[AsyncDatabaseManager, Depends(_manager(bind))]) -> SessionProvider:
-        return manager.session
+    async def provider(
+        manager: Annotated[AsyncDatabaseManager, Depends(_manager(bind))],
+    ) -> AsyncIterator[SessionProvider]:
+        async with SessionProvider(manager.session) as sessions:
+            yield sessions
 
     return provider
 
