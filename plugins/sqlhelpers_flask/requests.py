@@ -71,9 +71,11 @@ class Requests:
             answer = answer_to(error, self._answers) if raised is error else None
             if answer is None:
                 raise
-        if answer.status >= 500:  # noqa: PLR2004  # the fault is ours, not the client's
-            method, path = request.method, request.path
-            self._app.logger.error("%s %s is answered with %d", method, path, answer.status, exc_info=error)
+        if answer.retry_after is not None:  # the fault is not the client's; the text of the error may name hosts
+            named = type(getattr(error, "orig", None) or error).__name__
+            self._app.logger.warning(
+                "%s %s is answered with %d: %s", request.method, request.path, answer.status, named
+            )
         return inner(*given[:-1], _as_http_exception(answer, error))
 
     def process_response(self, inner: Callable[..., Response], *given: Any) -> Response:

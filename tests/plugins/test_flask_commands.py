@@ -125,7 +125,7 @@ def test_flask_migrate_keeps_its_own(shop):
     """A command that both have is Flask-Migrate's."""
     shop.write("web.py", BEFORE)
 
-    assert "--directory" in flask(shop, "db", "check", "--help").stdout
+    assert "--sql" in flask(shop, "db", "downgrade", "--help").stdout
 
 
 def test_test_cli_runner(project):

@@ -17,11 +17,11 @@ import signal
 import sys
 import threading
 
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy import text
 from werkzeug.serving import make_server
 
-from sqlhelpers_flask import attach, get_manager, session
+from sqlhelpers_flask import attach, get_manager, session, session_provider
 
 app = Flask("shop")
 attach(app)
@@ -51,6 +51,19 @@ def meet():
     begun = str(id(session.connection().connection.dbapi_connection)) if sys.argv[1:] else ""
     place = together.wait()
     return f"{id(session._get_current_object())} {begun} {place}"
+
+
+@app.get("/stream")
+def stream():
+    provider = session_provider()
+
+    def lines():
+        with provider() as own:
+            own.execute(text("INSERT INTO authors (name) VALUES ('streamed')"))
+            while True:
+                yield "x" * 1000
+
+    return Response(lines())
 
 
 @app.get("/in-use")
@@ -155,6 +168,15 @@ def test_threads_do_not_share_sessions(client, database):
 
     columns = list(zip(*answers, strict=True))
     assert [len(set(column)) for column in columns] == [4] * (3 if database.dialect.name == "postgresql" else 2)
+
+
+def test_a_client_that_goes_away(client, database):
+    """A client that goes in the middle of a stream leaves no connection in use, and no row."""
+    with client.stream("GET", "/stream") as response:
+        next(response.iter_bytes())
+
+    until(lambda: client.get("/in-use").text == "0", "the connection is free")
+    assert count(database) == 0
 
 
 def test_no_connection_is_left(client, server, database, request):
