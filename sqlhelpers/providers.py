@@ -1,4 +1,4 @@
-"""``SessionProvider``: what an adapter hands to handlers that go on after their response has started.
+"""``SessionProvider`` and its sync twin: what an adapter hands to handlers that outlive the start of their response.
 
 A framework that streams a response or serves a WebSocket may drop a generator where it stands when the client goes.
 The session in it would stay open, with its connection and its transaction, until the garbage collector comes by.
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from types import TracebackType
     from typing import Self
 
     from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
 
 
 class SessionProvider:
@@ -79,8 +80,59 @@ class _Block:
     async def abandon(self) -> None:
         """Roll back and close the session."""
         gone = asyncio.CancelledError("the request is over")
-        try:
-            await self.__aexit__(type(gone), gone, None)
-        except asyncio.CancelledError as error:
-            if error is not gone:
-                raise
+        await self.__aexit__(type(gone), gone, None)
+
+
+class SyncSessionProvider:
+    """Opens sessions for one request in code that is not async: ``with sessions() as session:``.
+
+    Otherwise as ``SessionProvider``, but every block that is open when an adapter leaves it is rolled back: a thread
+    of your own that outlives the request should ask the manager for its session.
+
+    Args:
+        session: the method ``session`` of a manager.
+    """
+
+    def __init__(self, session: Callable[[], AbstractContextManager[Session]]) -> None:
+        self._session = session
+        self._open: set[_SyncBlock] = set()
+
+    def __call__(self) -> AbstractContextManager[Session]:
+        """Return the context manager of a new session."""
+        return _SyncBlock(self._session(), self._open)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for block in [*self._open]:
+            block.abandon()
+
+
+class _SyncBlock:
+    """The block of one session."""
+
+    def __init__(self, block: AbstractContextManager[Session], others: set[_SyncBlock]) -> None:
+        self._block = block
+        self._others = others
+
+    def __enter__(self) -> Session:
+        session = self._block.__enter__()
+        self._others.add(self)
+        return session
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        if self not in self._others:
+            return None  # it was abandoned
+        self._others.discard(self)
+        return self._block.__exit__(exc_type, exc, traceback)
+
+    def abandon(self) -> None:
+        """Roll back and close the session."""
+        gone = GeneratorExit("the request is over")
+        self.__exit__(type(gone), gone, None)

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from sqlhelpers import DatabaseManager
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.providers import SessionProvider
+from sqlhelpers.providers import SessionProvider, SyncSessionProvider
 
 INSERT = text("INSERT INTO x VALUES (1)")
 
@@ -106,3 +107,31 @@ async def test_a_failed_start_leaves_nothing():
         with pytest.raises(ZeroDivisionError):
             async with sessions():
                 pass
+
+
+def test_sync_blocks_commit_roll_back_or_are_abandoned(sqlite_url, tmp_path):
+    """The twin: a generator that nobody resumes holds nothing when the request is over, and ends without a word."""
+
+    def writing():
+        with sessions() as session:
+            session.execute(INSERT)
+            yield
+
+    with DatabaseManager(sqlite_url, tmp_path) as manager:
+        with manager.session() as session:
+            session.execute(text("CREATE TABLE x (y INTEGER)"))
+        with SyncSessionProvider(manager.session) as sessions:
+            with sessions() as session:
+                session.execute(INSERT)
+            with pytest.raises(ZeroDivisionError), sessions() as session:
+                session.execute(INSERT)
+                raise ZeroDivisionError
+            generator = writing()
+            next(generator)
+            held = manager.engine.pool.checkedout()
+        after = manager.engine.pool.checkedout()
+        generator.close()
+        with manager.session() as session:
+            found = session.scalar(text("SELECT count(*) FROM x"))
+
+    assert (held, after, found) == (1, 0, 1)

@@ -10,7 +10,7 @@ from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.answers import STATUSES
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.providers import SessionProvider
+from sqlhelpers.providers import SessionProvider, SyncSessionProvider
 from sqlhelpers_fastapi.ancestor import make_db_session, manager_from_config, syncdb
 from sqlhelpers_fastapi.dependencies import (
     RUNTIME,
@@ -19,7 +19,6 @@ from sqlhelpers_fastapi.dependencies import (
     SessionProviderDep,
     SyncManagerDep,
     SyncSessionDep,
-    SyncSessionProvider,
     SyncSessionProviderDep,
     manager_dependency,
     session_dependency,
