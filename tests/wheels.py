@@ -68,8 +68,8 @@ class Environment:
         """Install wheels as they are, without looking anywhere for what they depend on."""
         self._pip_install("--offline", "--no-deps", *wheels)
 
-    def install_with_dependencies(self, wheel: Path) -> None:
-        """Install a wheel and what it depends on: from uv's cache, and else from where packages come from."""
+    def install_with_dependencies(self, wheel: Path | str) -> None:
+        """Install a wheel or requirement, with what it needs: from uv's cache, else from where packages come from."""
         try:
             self._pip_install("--compile-bytecode", "--offline", wheel)
         except RuntimeError:
