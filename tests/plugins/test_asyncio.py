@@ -260,6 +260,16 @@ def test_a_signal_after_the_end_of_main(runtime):
     assert ended.value.code == 143
 
 
+def test_a_main_that_cancels_itself(runtime):
+    """Is told of as by ``asyncio.run``."""
+
+    async def main() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        run(main, runtime=runtime)
+
+
 def test_more_signals_do_not_disturb_the_roll_back(runtime, sqlite_url):
     """The clean-up that the first signal has begun ends."""
     seen = []
