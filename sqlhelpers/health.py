@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -43,13 +42,13 @@ from sqlhelpers.exceptions import DatabaseFailure, SqlhelpersError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from sqlalchemy import Executable
     from sqlalchemy.engine import Connection
 
     from sqlhelpers.database import Database
     from sqlhelpers.histories import History
+    from sqlhelpers.revision_graph import RevisionGraph
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ class Expected:
         return cls(
             union_all(*queries) if len(queries) > 1 else queries[0],
             tuple(frozenset(revisions.heads()) for _, revisions in versioned),
-            tuple(frozenset(revisions.paths()) for _, revisions in versioned),
+            tuple(frozenset(revisions.files()) for _, revisions in versioned),
         )
 
 
@@ -139,7 +138,7 @@ class Probe:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._remembered: tuple[tuple[Path, ...], tuple[object, ...], Expected] | None = None
+        self._remembered: tuple[list[RevisionGraph], Expected] | None = None
         self._asked: Future[Readiness] | None = None
         self._asking = threading.Lock()
 
@@ -150,19 +149,16 @@ class Probe:
             SqlhelpersError: the apps or their revision files cannot be used.
         """
         remembered = self._remembered
-        if remembered is not None:
-            folders, signature, expected = remembered
-            if _signature(folders) == signature:
-                return expected
+        if remembered is not None and all(graph.is_current() for graph in remembered[0]):
+            return remembered[1]
         return await_only(asyncio.to_thread(self._read_files)) if in_greenlet() else self._read_files()
 
     def _read_files(self) -> Expected:
         histories = self._database.histories
-        folders = tuple(each.revisions.folder / "versions" for each in histories if each.revisions is not None)
-        signature = _signature(folders)  # before they are read: what changes meanwhile is read again
-        expected = Expected.of(histories)
-        self._remembered = folders, signature, expected
-        return expected
+        graphs = [each.revisions.graph for each in histories if each.revisions is not None]
+        if self._remembered is None or self._remembered[0] != graphs:
+            self._remembered = graphs, Expected.of(histories)
+        return self._remembered[1]
 
     def read(self, connection: Connection, expected: Expected) -> Readiness:
         """Return whether the database can serve."""
@@ -207,20 +203,6 @@ def _fulfil(asked: Future[Readiness], work: Callable[[], Readiness]) -> None:
         asked.set_result(work())
     except BaseException as error:  # noqa: BLE001  # it is raised where the result is waited for
         asked.set_exception(error)
-
-
-def _signature(folders: Iterable[Path]) -> tuple[object, ...]:
-    """Return what changes when a revision file in one of the folders does."""
-    found: list[object] = []
-    for folder in folders:
-        try:
-            with os.scandir(folder) as entries:
-                files = [entry for entry in entries if entry.name.endswith(".py")]
-                statuses = sorted((each.name, each.stat().st_mtime_ns, each.stat().st_size) for each in files)
-        except OSError as error:  # it has gone: reading it tells why
-            statuses = [(str(error), 0, 0)]
-        found.append(statuses)
-    return tuple(found)
 
 
 def _detail(error: Exception) -> str:

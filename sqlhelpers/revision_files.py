@@ -52,10 +52,15 @@ class RevisionFiles:
         found = {name: self._look(name, times, known.get(name)) for name, times in self._names()}
         if found != self._known:
             self._known = found
-            self._graph = RevisionGraph([each.file for each in found.values()])
+            self._graph = RevisionGraph([each.file for each in found.values()], self._is_current)
         if any(each is not known.get(name) for name, each in found.items()) or len(found) != len(known):
             self._keep(found)
         return self._graph
+
+    def _is_current(self, graph: RevisionGraph) -> bool:
+        known = self._known or {}
+        are_settled = graph is self._graph and all(each.is_settled for each in known.values())
+        return are_settled and dict(self._names()) == {name: each.times for name, each in known.items()}
 
     def _names(self) -> Iterator[tuple[str, _Times]]:
         """Yield the files that Alembic would take, in its order, and what tells that they have changed."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class RevisionFile(NamedTuple):
@@ -31,7 +31,11 @@ class RevisionGraph:
         chain: all revisions from the first to the last, if each follows the one before and nothing else; or None.
     """
 
-    def __init__(self, files: Sequence[RevisionFile]) -> None:
+    def __init__(
+        self,
+        files: Sequence[RevisionFile],
+        is_current: Callable[[RevisionGraph], bool] = lambda _: False,
+    ) -> None:
         known = {each.revision: each for each in files}
         names = {label: each.revision for each in files for label in each.branch_labels}
         labels = sum(len(each.branch_labels) for each in files)
@@ -42,6 +46,12 @@ class RevisionGraph:
         is_plain = not labels and not any(each.depends_on or len(each.down_revisions) > 1 for each in files)
         self.chain = tuple(order) if self.is_sound and is_plain and len(self.heads) == 1 else None
         self.files = files if self.chain is None else [known[revision] for revision in self.chain]
+
+        self._is_current = is_current
+
+    def is_current(self) -> bool:
+        """Tell whether it is sure that no file has changed since; none is read for that."""
+        return self._is_current(self)
 
     def between(self, current: tuple[str, ...], target: str) -> tuple[str, ...] | None:
         """Return the revisions from ``current`` up to ``target``, in their order; None if that takes more to know."""

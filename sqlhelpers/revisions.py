@@ -40,7 +40,7 @@ class Revisions:
             raise MigrationsNotFound(f"{_owner(app)} {self.folder} is missing")
 
     @cached_property
-    def _graph(self) -> RevisionGraph:
+    def graph(self) -> RevisionGraph:
         """How the revisions follow each other.
 
         Raises:
@@ -55,7 +55,7 @@ class Revisions:
     @cached_property
     def script(self) -> ScriptDirectory:
         """Alembic's view of the folder."""
-        return self._scripts(self._graph)
+        return self._scripts(self.graph)
 
     def _scripts(self, graph: RevisionGraph) -> ScriptDirectory:
         from sqlhelpers.scripts import script_directory
@@ -78,7 +78,7 @@ class Revisions:
         Raises:
             AppError: a revision file cannot be read, or the files contradict each other.
         """
-        return self._graph.heads
+        return self.graph.heads
 
     def head(self) -> str:
         """Return the newest revision.
@@ -103,7 +103,7 @@ class Revisions:
 
     def files(self) -> Mapping[str, RevisionFile]:
         """Return the file of every revision."""
-        return self._graph.by_revision
+        return self.graph.by_revision
 
     def before(self, revision: str) -> tuple[str, ...]:
         """Return the revisions that one follows; empty for the first."""
@@ -115,7 +115,7 @@ class Revisions:
 
     def between(self, current: tuple[str, ...], target: str) -> tuple[str, ...]:
         """Return the revisions that lead from ``current`` up to ``target``, in the order in which they run."""
-        found = self._graph.between(current, target)
+        found = self.graph.between(current, target)
         if found is None:
             scripts = self.script.iterate_revisions(target, current, implicit_base=True)
             found = tuple(reversed([each.revision for each in scripts]))
