@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from sqlhelpers.adapter import Adapter as Adapter
     from sqlhelpers.app import App as App
     from sqlhelpers.exceptions import SqlhelpersError as SqlhelpersError
-    from sqlhelpers.health import Readiness as Readiness
     from sqlhelpers.hookspecs import hookimpl as hookimpl
     from sqlhelpers.keysets import KeysetPage as KeysetPage
     from sqlhelpers.keysets import paginate_by_key as paginate_by_key
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from sqlhelpers.report import AppReport as AppReport
     from sqlhelpers.report import DatabaseReport as DatabaseReport
     from sqlhelpers.report import DatabaseStatus as DatabaseStatus
+    from sqlhelpers.report import Readiness as Readiness
     from sqlhelpers.report import SyncResult as SyncResult
     from sqlhelpers.runtime import Runtime as Runtime
     from sqlhelpers.settings import DatabaseSettings as DatabaseSettings
@@ -61,7 +61,7 @@ _MODULES = {
     "ModelQueries": "modelqueries",
     "NAMING_CONVENTION": "models",
     "Page": "pagination",
-    "Readiness": "health",
+    "Readiness": "report",
     "Runtime": "runtime",
     "Settings": "settings",
     "SqlhelpersError": "exceptions",

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from sqlhelpers.health import Readiness
-    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
+    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry, Readiness
     from sqlhelpers.runs import Progress
 
 __all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
@@ -72,7 +71,9 @@ class AsyncDatabaseManager(BaseManager):
     chosen by each.
     """
 
-    _default_base = Base
+    @staticmethod
+    def _default_base() -> type[Base]:
+        return Base
 
     @property
     def engine(self) -> AsyncEngine:

@@ -6,8 +6,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.database import Database
-from sqlhelpers.health import Probe
-from sqlhelpers.models import Base
 from sqlhelpers.settings import DatabaseSettings, database_settings
 
 if TYPE_CHECKING:
@@ -19,11 +17,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.orm import DeclarativeBase
 
+    from sqlhelpers.health import Probe
+
 
 class BaseManager:
     """What the two managers have in common: the database, and what can be told without connecting."""
-
-    _default_base: type[DeclarativeBase] = Base
 
     def __init__(
         self,
@@ -37,7 +35,7 @@ class BaseManager:
             sqlalchemy={**(engine_args or {}), "url": url},
             alembic={"migrations_path": alembic_location},
         )
-        self.database = Database.alone(settings, base_model or self._default_base)
+        self.database = Database.alone(settings, base_model or self._default_base())
 
     @classmethod
     def from_settings(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase] | None = None) -> Self:
@@ -47,7 +45,7 @@ class BaseManager:
             settings: the URL and options of the engine, and where the migrations are.
             base_model: the declarative base of the models; the default one if None.
         """
-        return cls.serving(Database.alone(settings, base_model or cls._default_base))
+        return cls.serving(Database.alone(settings, base_model or cls._default_base()))
 
     @classmethod
     def serving(cls, database: Database) -> Self:
@@ -59,8 +57,16 @@ class BaseManager:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.database.bind} {self.database.settings.sqlalchemy.url}>"
 
+    @staticmethod
+    def _default_base() -> type[DeclarativeBase]:
+        from sqlhelpers.models import Base
+
+        return Base
+
     @cached_property
     def _probe(self) -> Probe:
+        from sqlhelpers.health import Probe
+
         return Probe(self.database)
 
     @property

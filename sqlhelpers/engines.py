@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sqlhelpers import dialects, forks, sqlite, timeouts, urls
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import URL, Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from sqlhelpers.settings import DatabaseSettings
 
@@ -98,6 +98,8 @@ def make_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> Engine:
 
 def make_async_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> AsyncEngine:
     """Return a new async engine for a database; otherwise as ``make_engine``."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     url, options = _arguments(bind, settings, hooks, aio=True)
     with _explained(bind, url):
         engine = create_async_engine(url, **options)

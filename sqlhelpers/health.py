@@ -39,6 +39,7 @@ from sqlalchemy.util.concurrency import await_only, in_greenlet
 from sqlhelpers.answers import answer_to
 from sqlhelpers.dialects import failures_named
 from sqlhelpers.exceptions import DatabaseFailure, SqlhelpersError
+from sqlhelpers.report import Readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -51,24 +52,6 @@ if TYPE_CHECKING:
     from sqlhelpers.revision_graph import RevisionGraph
 
 _log = logging.getLogger(__name__)
-
-#: How many seconds a probe has, unless it is told otherwise.
-PROBE_WITHIN = 2.0
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """Whether one database can serve the installed code.
-
-    Attributes:
-        bind: the name of the database.
-        is_ready: whether requests that need it should come here.
-        detail: why, in a word or two of the table above; it tells no URL, host or secret.
-    """
-
-    bind: str
-    is_ready: bool
-    detail: str
 
 
 @dataclass(frozen=True)

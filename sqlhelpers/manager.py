@@ -8,16 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect
-from sqlalchemy.orm import sessionmaker
 
 from sqlhelpers.basemanager import BaseManager
 from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_engine
 from sqlhelpers.histories import single_revision
-from sqlhelpers.models import Base
-from sqlhelpers.queries import get_by_pk, get_one, get_or_create, update_or_create
 from sqlhelpers.report import DatabaseStatus, SyncResult
-from sqlhelpers.sessions import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,9 +21,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import orm
     from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.orm import sessionmaker
 
-    from sqlhelpers.health import Readiness
-    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
+    from sqlhelpers.models import Base
+    from sqlhelpers.queries import get_by_pk, get_one, get_or_create, update_or_create
+    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry, Readiness
     from sqlhelpers.runs import Progress
 
 __all__ = [
@@ -76,6 +74,8 @@ class DatabaseManager(BaseManager):
     @cached_property
     def Session(self) -> sessionmaker[orm.Session]:  # noqa: N802  # the ancestor's and SQLAlchemy's name
         """The session factory. Who calls it also commits and closes; ``session()`` does both."""
+        from sqlalchemy.orm import sessionmaker
+
         return sessionmaker(for_sessions(self.engine))
 
     @contextmanager
@@ -84,6 +84,8 @@ class DatabaseManager(BaseManager):
 
         Within the block, query methods of models that are called without a session use this one.
         """
+        from sqlhelpers.sessions import opened
+
         with self.Session() as session, opened(session, self, self.database.serves):
             yield session  # not in begin(): the block may commit for itself, and go on
             session.commit()
@@ -275,3 +277,11 @@ def exists_in_db(bind: Engine | Connection, tablename: str, columnname: str | No
     if columnname is None or not inspector.has_table(tablename):
         return inspector.has_table(tablename)
     return any(column["name"] == columnname for column in inspector.get_columns(tablename))
+
+
+def __getattr__(name: str) -> Any:  # the ancestor's names, which bring SQLAlchemy's ORM
+    if name in __all__:
+        import sqlhelpers
+
+        return getattr(sqlhelpers, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,6 @@ from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
 from sqlhelpers.app import App
 from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
 from sqlhelpers.histories import ALEMBICS_OWN, History, version_table_of
-from sqlhelpers.models import ModelModules
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
@@ -91,8 +90,12 @@ class AppRegistry:
     def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:
         plugins, found = self._discovered
         errors = list(found)
-        modules = ModelModules()
         apps = self._configured(plugins.apps())
+        if not apps and not errors:
+            return {}, {}
+        from sqlhelpers.models import ModelModules  # brings SQLAlchemy's ORM
+
+        modules = ModelModules()
         for name, app in apps.items():
             try:
                 modules.load(name, app.package, app.model_modules())

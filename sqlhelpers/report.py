@@ -154,3 +154,22 @@ class Finding:
     app: str | None
     kind: str
     text: str
+
+
+#: How many seconds a probe has, unless it is told otherwise.
+PROBE_WITHIN = 2.0
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether one database can serve the installed code.
+
+    Attributes:
+        bind: the name of the database.
+        is_ready: whether requests that need it should come here.
+        detail: why, in a word or two of the table in ``sqlhelpers.health``; it tells no URL, host or secret.
+    """
+
+    bind: str
+    is_ready: bool
+    detail: str

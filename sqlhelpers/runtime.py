@@ -9,14 +9,13 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.database import Database
 from sqlhelpers.dialects import failures_named
 from sqlhelpers.exceptions import DriverNotInstalled, SeveralFailures, SqlhelpersError, UnknownBind
-from sqlhelpers.health import PROBE_WITHIN, Readiness
 from sqlhelpers.histories import refuse_doubtful
 from sqlhelpers.manager import DatabaseManager
 from sqlhelpers.registry import AppRegistry, near
+from sqlhelpers.report import PROBE_WITHIN
 from sqlhelpers.settings import Settings
 from sqlhelpers.urls import resolve
 
@@ -26,9 +25,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
+    from sqlhelpers.aio import AsyncDatabaseManager
     from sqlhelpers.app import App
     from sqlhelpers.plugin_manager import PluginManager
-    from sqlhelpers.report import DatabaseReport
+    from sqlhelpers.report import DatabaseReport, Readiness
     from sqlhelpers.runs import Progress
 
 
@@ -122,6 +122,8 @@ class Runtime:
         Raises:
             UnknownBind: no such database is configured.
         """
+        from sqlhelpers.aio import AsyncDatabaseManager
+
         with self._making:
             if bind not in self._async_managers:
                 self._async_managers[bind] = AsyncDatabaseManager.serving(self.database(bind))
@@ -171,11 +173,7 @@ class Runtime:
         binds: Sequence[str] = (),
         done: Callable[[DatabaseReport], None] | None = None,
     ) -> tuple[DatabaseReport, ...]:
-        """Return the state of databases, all of them if ``binds`` is empty; nothing is changed.
-
-        Raises:
-            SeveralFailures: more than one database failed. If one did, its own error is raised.
-        """
+        """Return the state of databases, all of them if ``binds`` is empty; errors are those of ``run_sync``."""
         return self.perform_on_all(binds, lambda manager: manager.get_report(), done)
 
     def readiness(self, timeout: float | None = PROBE_WITHIN) -> tuple[Readiness, ...]:
@@ -243,7 +241,7 @@ class Runtime:
             try:
                 resolve(database.url, aio=False, drivers=self.plugins.drivers())
             except DriverNotInstalled:
-                return asyncio.run(_perform_async(AsyncDatabaseManager.serving(database), work, wait))
+                return _perform_async(database, work, wait)
             manager = self.manager(bind)
             if wait:
                 manager.wait(wait)
@@ -288,12 +286,13 @@ class Runtime:
         await self.dispose_async()
 
 
-async def _perform_async(
-    manager: AsyncDatabaseManager,
-    work: Callable[[AsyncDatabaseManager], Any],
-    wait: float,
-) -> Any:
-    async with manager:
-        if wait:
-            await manager.wait(wait)
-        return await work(manager)
+def _perform_async(database: Database, work: Callable[[AsyncDatabaseManager], Any], wait: float) -> Any:
+    from sqlhelpers.aio import AsyncDatabaseManager
+
+    async def perform() -> Any:
+        async with AsyncDatabaseManager.serving(database) as manager:
+            if wait:
+                await manager.wait(wait)
+            return await work(manager)
+
+    return asyncio.run(perform())

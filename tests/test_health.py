@@ -13,7 +13,7 @@ from databases import MODELS, REVISIONS, execute, runtime
 from projects import revision_text
 from sqlalchemy import event, make_url
 
-from sqlhelpers import DatabaseManager, Readiness, health
+from sqlhelpers import DatabaseManager, Readiness, health, report
 from sqlhelpers.exceptions import PoolerNotSet, UnknownBind
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -52,7 +52,7 @@ def depot(shop):
 def asked(request):
     """Return a function that asks all databases of a runtime, with the managers of either kind."""
 
-    def ask(made, timeout=health.PROBE_WITHIN):
+    def ask(made, timeout=report.PROBE_WITHIN):
         if request.param == "sync":
             return made.readiness(timeout)
         return asyncio.run(disposing(made, timeout))
