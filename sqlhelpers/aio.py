@@ -22,11 +22,11 @@ from sqlhelpers.report import DatabaseStatus, SyncResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
-    from types import TracebackType
     from typing import Self
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from sqlhelpers.health import Readiness
     from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
     from sqlhelpers.runs import Progress
 
@@ -162,6 +162,18 @@ class AsyncDatabaseManager(BaseManager):
         """Return the state of every app in the database."""
         return await self._read(session, self.database.read)
 
+    async def get_readiness(self, timeout: float | None = None) -> Readiness:  # noqa: ASYNC109  # as its twin
+        """Return whether the database can serve the installed code, with one small query; see ``sqlhelpers.health``.
+
+        Args:
+            timeout: how many seconds it may take; None for as long as the limits of the database let it.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._read(None, self._probe.read, await greenlet_spawn(self._probe.expected))
+        except Exception as error:  # noqa: BLE001  # what is no failure of the database is raised again
+            return self._probe.failed(error)
+
     async def wait(self, seconds: float) -> None:
         """Wait until the server lets us in, at most for so many seconds; then raise what it said.
 
@@ -278,10 +290,5 @@ class AsyncDatabaseManager(BaseManager):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.dispose()

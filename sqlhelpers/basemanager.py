@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.database import Database
+from sqlhelpers.health import Probe
 from sqlhelpers.models import Base
 from sqlhelpers.settings import DatabaseSettings, database_settings
 
@@ -56,6 +58,10 @@ class BaseManager:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.database.bind} {self.database.settings.sqlalchemy.url}>"
+
+    @cached_property
+    def _probe(self) -> Probe:
+        return Probe(self.database)
 
     @property
     def bind(self) -> str:

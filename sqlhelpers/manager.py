@@ -21,12 +21,12 @@ from sqlhelpers.sessions import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
     from typing import Self
 
     from sqlalchemy import orm
     from sqlalchemy.engine import Connection, Engine
 
+    from sqlhelpers.health import Readiness
     from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
     from sqlhelpers.runs import Progress
 
@@ -125,6 +125,21 @@ class DatabaseManager(BaseManager):
     def get_report(self, session: orm.Session | None = None) -> DatabaseReport:
         """Return the state of every app in the database."""
         return self._read(session, self.database.read)
+
+    def get_readiness(self, timeout: float | None = None) -> Readiness:
+        """Return whether the database can serve the installed code, with one small query; see ``sqlhelpers.health``.
+
+        Args:
+            timeout: how many seconds it may take; None for as long as the limits of the database let it.
+        """
+
+        def read() -> Readiness:
+            try:
+                return self._read(None, self._probe.read, self._probe.expected())
+            except Exception as error:  # noqa: BLE001  # what is no failure of the database is raised again
+                return self._probe.failed(error)
+
+        return self._probe.ask(read, timeout)
 
     def wait(self, seconds: float) -> None:
         """Wait until the server lets us in, at most for so many seconds; then raise what it said.
@@ -239,12 +254,7 @@ class DatabaseManager(BaseManager):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.dispose()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.database import Database
 from sqlhelpers.dialects import failures_named
 from sqlhelpers.exceptions import DriverNotInstalled, SeveralFailures, SqlhelpersError, UnknownBind
+from sqlhelpers.health import PROBE_WITHIN, Readiness
 from sqlhelpers.histories import refuse_doubtful
 from sqlhelpers.manager import DatabaseManager
 from sqlhelpers.registry import AppRegistry, near
@@ -20,7 +22,6 @@ from sqlhelpers.urls import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
     from typing import Self
 
     from sqlalchemy import Table
@@ -177,6 +178,16 @@ class Runtime:
         """
         return self.perform_on_all(binds, lambda manager: manager.get_report(), done)
 
+    def readiness(self, timeout: float | None = PROBE_WITHIN) -> tuple[Readiness, ...]:
+        """Return whether each database can serve, all asked at once; see ``sqlhelpers.health``."""
+        managers = [self.manager(bind) for bind in self.binds()]
+        with ThreadPoolExecutor(len(managers)) as threads:
+            return tuple(threads.map(lambda manager: manager.get_readiness(timeout), managers))
+
+    async def async_readiness(self, timeout: float | None = PROBE_WITHIN) -> tuple[Readiness, ...]:  # noqa: ASYNC109
+        """Return the same, asked with the async managers."""
+        return tuple(await asyncio.gather(*(self.async_manager(bind).get_readiness(timeout) for bind in self.binds())))
+
     def perform_on_all(
         self,
         binds: Sequence[str],
@@ -203,10 +214,8 @@ class Runtime:
                 errors.append(error)
             else:
                 results.append(result)
-        if len(errors) > 1:
-            raise SeveralFailures(errors)
         if errors:
-            raise errors[0]
+            raise SeveralFailures(errors) if len(errors) > 1 else errors[0]
         return tuple(results)
 
     def perform(
@@ -269,23 +278,13 @@ class Runtime:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.dispose()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.dispose_async()
 
 

@@ -1,41 +1,74 @@
-"""The adapter for FastAPI: ``attach(app)``, sessions and managers as dependencies, and the ancestor's functions.
+"""The adapter for FastAPI: ``attach(app)``, sessions and managers as dependencies, and the ancestor's functions."""
 
-FastAPI reads the annotations of dependencies while the application runs, so they are not deferred here.
-"""
+from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any
-
-from fastapi import Depends, FastAPI
-from fastapi.requests import HTTPConnection
-from sqlalchemy.ext.asyncio import AsyncSession
+from typing import TYPE_CHECKING, Any
 
 from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.answers import STATUSES
 from sqlhelpers.exceptions import ConfigurationError
 from sqlhelpers_fastapi.ancestor import make_db_session, manager_from_config, syncdb
+from sqlhelpers_fastapi.dependencies import (
+    RUNTIME,
+    ManagerDep,
+    SessionDep,
+    SessionProvider,
+    SessionProviderDep,
+    SyncManagerDep,
+    SyncSessionDep,
+    SyncSessionProvider,
+    SyncSessionProviderDep,
+    manager_dependency,
+    session_dependency,
+    session_provider,
+    sync_manager_dependency,
+    sync_session_dependency,
+    sync_session_provider,
+)
+from sqlhelpers_fastapi.responses import add_probes, answer_failures
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    from fastapi import FastAPI
 
 __all__ = [
     "AsyncDatabaseManager",
     "FastAPIAdapter",
     "ManagerDep",
     "SessionDep",
+    "SessionProvider",
+    "SessionProviderDep",
+    "SyncManagerDep",
+    "SyncSessionDep",
+    "SyncSessionProvider",
+    "SyncSessionProviderDep",
     "attach",
     "make_db_session",
     "manager_dependency",
     "manager_from_config",
     "session_dependency",
+    "session_provider",
     "sqlhelpers_register_adapter",
+    "sync_manager_dependency",
+    "sync_session_dependency",
+    "sync_session_provider",
     "syncdb",
 ]
 
-_RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
 
-
-def attach(app: FastAPI, runtime: Runtime | None = None, *, sync: bool = False) -> Runtime:
+def attach(
+    app: FastAPI,
+    runtime: Runtime | None = None,
+    *,
+    sync: bool = False,
+    answers: Collection[int] = STATUSES,
+    livez: str | None = "/livez",
+    readyz: str | None = "/readyz",
+) -> Runtime:
     """Serve an application with sessions, and close all connections when it shuts down.
 
     Call it before the application starts. The runtime is then in ``app.state.sqlhelpers_runtime``. It lives
@@ -46,15 +79,22 @@ def attach(app: FastAPI, runtime: Runtime | None = None, *, sync: bool = False) 
         app: the application.
         runtime: the runtime to use; None makes one from the settings.
         sync: bring every configured database to the expected state before the application starts.
+        answers: which errors of sessions clients get an answer to, by its status: 404 for ``NoResultFound``, 409 for a
+            key that is there already, 503 for a pool that is exhausted and a database that cannot be reached. All
+            other errors, and all handlers of the application itself, stay as they are.
+        livez: the path that answers 200 as long as the process does; None for none.
+        readyz: the path that answers 200 or 503, and says why for each database; None for none.
 
     Raises:
-        ConfigurationError: a runtime is attached to this application already, or it has started.
+        ConfigurationError: a runtime is attached to this application already, it has started, or a status is unknown.
     """
-    if hasattr(app.state, _RUNTIME):
+    if hasattr(app.state, RUNTIME):
         raise ConfigurationError("this application has a runtime already; call sqlhelpers_fastapi.attach(app) once")
     if app.middleware_stack is not None:
         raise ConfigurationError("this application has started; call sqlhelpers_fastapi.attach(app) before")
+    answer_failures(app, answers)
     attached = Runtime() if runtime is None else runtime
+    add_probes(app, attached, livez, readyz)
     app.state.sqlhelpers_runtime = attached
     inner = app.router.lifespan_context
 
@@ -68,54 +108,6 @@ def attach(app: FastAPI, runtime: Runtime | None = None, *, sync: bool = False) 
 
     app.router.lifespan_context = lifespan
     return attached
-
-
-def manager_dependency(bind: str = "default") -> Callable[..., Any]:
-    """Return the dependency that gives the async manager of a database; for one ``bind`` always the same function."""
-    return _manager_dependency(bind)
-
-
-def session_dependency(bind: str = "default") -> Callable[..., AsyncIterator[AsyncSession]]:
-    """Return the dependency that gives a session; for one ``bind`` always the same function.
-
-    Declare it as ``Annotated[AsyncSession, Depends(session_dependency("reports"), scope="function")]``. The session
-    is committed before the response starts, and rolled back if the path operation raises. Without the scope
-    it would be committed after the response; FastAPI then raises ``DependencyScopeError``.
-    """
-    return _session_dependency(bind)
-
-
-@cache  # one function for each bind: the key in dependency_overrides, and of a session shared within a request
-def _manager_dependency(bind: str) -> Callable[..., Any]:
-    async def manager(connection: HTTPConnection) -> AsyncDatabaseManager:
-        runtime = getattr(connection.app.state, _RUNTIME, None)
-        if runtime is None:
-            raise ConfigurationError(
-                "this application has no runtime; call sqlhelpers_fastapi.attach(app) before it starts",
-            )
-        found: AsyncDatabaseManager = runtime.async_manager(bind)
-        return found
-
-    return manager
-
-
-@cache
-def _session_dependency(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
-    # FastAPI refuses a dependency that outlives one of its own: so this one cannot lose its scope unnoticed
-    manager_within_function = Depends(_manager_dependency(bind), scope="function")
-
-    async def session(manager: Annotated[AsyncDatabaseManager, manager_within_function]) -> AsyncIterator[AsyncSession]:
-        async with manager.session() as opened:
-            yield opened
-
-    return session
-
-
-#: The async manager of the default database.
-ManagerDep = Annotated[AsyncDatabaseManager, Depends(manager_dependency())]
-
-#: A session of the default database, committed before the response starts.
-SessionDep = Annotated[AsyncSession, Depends(session_dependency(), scope="function")]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,157 @@
+"""Sessions, managers and session providers as dependencies of FastAPI.
+
+FastAPI reads the annotations of dependencies while the application runs, so they are not deferred here.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from sqlhelpers import DatabaseManager, Runtime
+from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.exceptions import ConfigurationError
+
+RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
+
+#: Opens a session: ``async with sessions() as session:`` commits, or rolls back, and closes at the end of the block.
+SessionProvider = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+#: Opens a session in a ``def``: ``with sessions() as session:``.
+SyncSessionProvider = Callable[[], AbstractContextManager[Session]]
+
+
+def manager_dependency(bind: str = "default") -> Callable[..., Any]:
+    """Return the dependency that gives the async manager of a database; for one ``bind`` always the same function."""
+    return _manager(bind)
+
+
+def session_dependency(bind: str = "default") -> Callable[..., AsyncIterator[AsyncSession]]:
+    """Return the dependency that gives a session to an ``async def``; for one ``bind`` always the same function.
+
+    Declare it as ``Annotated[AsyncSession, Depends(session_dependency("reports"), scope="function")]``. The session
+    is committed before the response starts, and rolled back if the path operation raises. Without the scope
+    it would be committed after the response; FastAPI then raises ``DependencyScopeError``.
+    """
+    return _session(bind)
+
+
+def session_provider(bind: str = "default") -> Callable[..., Any]:
+    """Return the dependency that gives a ``SessionProvider``; for one ``bind`` always the same function.
+
+    For streaming responses, WebSockets and background tasks, which go on after the session of ``session_dependency``
+    is closed. Declare it as ``Annotated[SessionProvider, Depends(session_provider("reports"))]``. No connection is
+    held while no block is open.
+    """
+    return _provider(bind)
+
+
+def sync_manager_dependency(bind: str = "default") -> Callable[..., Any]:
+    """Return the dependency that gives the sync manager of a database; for one ``bind`` always the same function."""
+    return _sync_manager(bind)
+
+
+def sync_session_dependency(bind: str = "default") -> Callable[..., Iterator[Session]]:
+    """Return the dependency that gives a session to a ``def``; otherwise as ``session_dependency``.
+
+    Pass the session to query methods of models: the path operation may run in another thread than its dependencies.
+    """
+    return _sync_session(bind)
+
+
+def sync_session_provider(bind: str = "default") -> Callable[..., Any]:
+    """Return the dependency that gives a ``SyncSessionProvider``; otherwise as ``session_provider``."""
+    return _sync_provider(bind)
+
+
+def runtime_of(connection: HTTPConnection) -> Runtime:
+    """Return the runtime of the application that a request came to.
+
+    Raises:
+        ConfigurationError: none is attached to it.
+    """
+    runtime: Runtime | None = getattr(connection.app.state, RUNTIME, None)
+    if runtime is None:
+        raise ConfigurationError(
+            "this application has no runtime; call sqlhelpers_fastapi.attach(app) before it starts",
+        )
+    return runtime
+
+
+@cache  # one function for each bind: the key in dependency_overrides, and of a session shared within a request
+def _manager(bind: str) -> Callable[..., Any]:
+    async def manager(connection: HTTPConnection) -> AsyncDatabaseManager:
+        return runtime_of(connection).async_manager(bind)
+
+    return manager
+
+
+@cache
+def _session(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
+    # FastAPI refuses a dependency that outlives one of its own: so this one cannot lose its scope unnoticed
+    within_function = Depends(_manager(bind), scope="function")
+
+    async def session(manager: Annotated[AsyncDatabaseManager, within_function]) -> AsyncIterator[AsyncSession]:
+        async with manager.session() as opened:
+            yield opened
+
+    return session
+
+
+@cache
+def _provider(bind: str) -> Callable[..., Any]:
+    async def provider(manager: Annotated[AsyncDatabaseManager, Depends(_manager(bind))]) -> SessionProvider:
+        return manager.session
+
+    return provider
+
+
+@cache
+def _sync_manager(bind: str) -> Callable[..., Any]:
+    async def manager(connection: HTTPConnection) -> DatabaseManager:  # without a thread: it waits for nothing
+        return runtime_of(connection).manager(bind)
+
+    return manager
+
+
+@cache
+def _sync_session(bind: str) -> Callable[..., Iterator[Session]]:
+    within_function = Depends(_sync_manager(bind), scope="function")
+
+    def session(manager: Annotated[DatabaseManager, within_function]) -> Iterator[Session]:
+        with manager.session() as opened:
+            yield opened
+
+    return session
+
+
+@cache
+def _sync_provider(bind: str) -> Callable[..., Any]:
+    async def provider(manager: Annotated[DatabaseManager, Depends(_sync_manager(bind))]) -> SyncSessionProvider:
+        return manager.session
+
+    return provider
+
+
+#: The async manager of the default database.
+ManagerDep = Annotated[AsyncDatabaseManager, Depends(manager_dependency())]
+
+#: A session of the default database, for an ``async def``; committed before the response starts.
+SessionDep = Annotated[AsyncSession, Depends(session_dependency(), scope="function")]
+
+#: Opens sessions of the default database, for what goes on after the response has started.
+SessionProviderDep = Annotated[SessionProvider, Depends(session_provider())]
+
+#: The sync manager of the default database.
+SyncManagerDep = Annotated[DatabaseManager, Depends(sync_manager_dependency())]
+
+#: A session of the default database, for a ``def``; committed before the response starts.
+SyncSessionDep = Annotated[Session, Depends(sync_session_dependency(), scope="function")]
+
+#: Opens sync sessions of the default database, for what goes on after the response has started.
+SyncSessionProviderDep = Annotated[SyncSessionProvider, Depends(sync_session_provider())]
