@@ -15,7 +15,7 @@ from sqlhelpers.settings_models import SECRET, STRICT, AlembicSettings, Database
 from sqlhelpers.sources import Layer, layered, read_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "AlembicSettings",
@@ -25,6 +25,7 @@ __all__ = [
     "SQLAlchemySettings",
     "Settings",
     "database_settings",
+    "settings_from_config",
 ]
 
 
@@ -116,6 +117,32 @@ def database_settings(**values: Any) -> DatabaseSettings:
         return DatabaseSettings(**values)
     except ValidationError as error:
         raise SettingsError(_problems(error, (), "argument")) from None
+
+
+def settings_from_config(config: BaseModel | Mapping[str, Any]) -> DatabaseSettings:
+    """Return the settings of a database from a configuration, which is not changed.
+
+    Args:
+        config: settings, or a part of them, that have ``sqlalchemy`` with ``url`` and any option of ``create_engine``,
+            and ``alembic`` with ``migrations_path``; a model or a mapping. Whatever else is in it is left alone.
+
+    Raises:
+        SettingsError: the URL or an option is missing, unknown or wrong.
+    """
+    if isinstance(config, DatabaseSettings):
+        return config
+    values = dict(config)
+    if "url" in values and "sqlalchemy" not in values:
+        values = {"sqlalchemy": config}
+    return database_settings(**{name: _part(values[name]) for name in DatabaseSettings.model_fields if name in values})
+
+
+def _part(part: object) -> object:
+    """Return a part of a configuration as pydantic can read it, without defaults of a model that are None."""
+    if isinstance(part, BaseModel) and not isinstance(part, SQLAlchemySettings | AlembicSettings):
+        given = part.model_fields_set
+        return {name: value for name, value in part.model_dump().items() if name in given or value is not None}
+    return part
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -6,19 +6,18 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from sqlhelpers import DatabaseSettings
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.settings import AlembicSettings, SQLAlchemySettings, database_settings
+from sqlhelpers.cli import syncdb
+from sqlhelpers.settings import settings_from_config
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from pydantic import BaseModel
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import DeclarativeBase
 
-    from sqlhelpers import DatabaseReport
+__all__ = ["make_db_session", "manager_from_config", "syncdb"]
 
 _MOST_MANAGERS = 64
 
@@ -43,7 +42,7 @@ def manager_from_config(
     Raises:
         SettingsError: the URL or an option is missing, unknown or wrong.
     """
-    settings = _settings(config)
+    settings = settings_from_config(config)
     key = (settings, settings.sqlalchemy.model_fields_set, base_model)  # an option set to None is not one left out
     with _lock:
         for place, (known, manager) in enumerate(_shared):
@@ -67,39 +66,6 @@ async def make_db_session(manager: AsyncDatabaseManager) -> AsyncGenerator[Async
     """
     async with manager.session() as session:
         yield session
-
-
-def syncdb(config: BaseModel | Mapping[str, Any], *, base_model: type[DeclarativeBase] | None = None) -> None:
-    """Bring the database to the state that the code expects, and print one line that says what was done.
-
-    For a command line; the arguments are those of ``manager_from_config``.
-    """
-
-    async def sync() -> DatabaseReport:
-        async with AsyncDatabaseManager.from_settings(
-            _settings(config), base_model
-        ) as manager:  # connections do not outlive their loop
-            return await manager.sync_apps()
-
-    report = asyncio.run(sync())
-    print(f"{report.url}: {report.result.name.lower().replace('_', ' ')}")  # noqa: T201  # it is for a command line
-
-
-def _settings(config: BaseModel | Mapping[str, Any]) -> DatabaseSettings:
-    if isinstance(config, DatabaseSettings):
-        return config
-    values = dict(config)
-    if "url" in values and "sqlalchemy" not in values:
-        values = {"sqlalchemy": config}
-    return database_settings(**{name: _part(values[name]) for name in DatabaseSettings.model_fields if name in values})
-
-
-def _part(part: object) -> object:
-    """Return a part of a configuration as pydantic can read it, without defaults of a model that are None."""
-    if isinstance(part, BaseModel) and not isinstance(part, SQLAlchemySettings | AlembicSettings):
-        given = part.model_fields_set
-        return {name: value for name, value in part.model_dump().items() if name in given or value is not None}
-    return part
 
 
 def _dispose_soon(manager: AsyncDatabaseManager) -> None:

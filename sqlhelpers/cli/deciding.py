@@ -7,7 +7,8 @@ from contextlib import redirect_stdout
 
 import click
 
-from sqlhelpers.cli.group import cli, confirm, database, open_runtime, yes
+from sqlhelpers.cli.group import cli, confirm, database, yes
+from sqlhelpers.cli.runtimes import open_runtime
 from sqlhelpers.exceptions import Refused
 
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sys
 from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from sqlhelpers import signals
+from sqlhelpers.cli.failures import all_explained
+from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, open_runtime, open_settings
 from sqlhelpers.exceptions import Refused, SqlhelpersError
 
-if TYPE_CHECKING:
-    from sqlhelpers.runtime import Runtime
-
-
-class Interrupted(BaseException):
-    """A signal has ended a command; its cause tells which. Click would put an empty line before our message."""
+_DEBUG = "--debug"
 
 
 class _Group(click.Group):
@@ -25,10 +21,12 @@ class _Group(click.Group):
     _asked_plugins = False
 
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with signals.listening(), all_explained(debug=ctx.meta.get(_DEBUG, False)):
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise Interrupted from error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_DEBUG] = _DEBUG in args  # wherever it stands
+        return super().parse_args(ctx, [word for word in args if word != _DEBUG])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         self._ask_plugins()
@@ -58,16 +56,31 @@ class _Group(click.Group):
         self._asked_plugins = True
         if entry_points(group="sqlhelpers.plugins") or entry_points(group="sqlhelpers.apps"):
             try:
-                open_runtime().plugins.register_commands(self)
+                with open_runtime() as runtime:
+                    runtime.plugins.register_commands(self)
             except SqlhelpersError as error:
                 click.echo(f"note: the commands of plugins are left out: {error}", err=True)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sqlhelpers")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(*, debug: bool) -> None:  # main() looks at it, which sees errors that come before
+@click.option(_DEBUG, is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def cli() -> None:
     """Bring databases to the state that the installed code expects."""
+
+
+def mounted(name: str, attachment: Attachment) -> click.Group:
+    """Return the database commands as a group for another command line.
+
+    Args:
+        name: the name of the group.
+        attachment: gives the runtime.
+    """
+    commands = {each: command for each, command in cli.commands.items() if each != "completion"}  # it is of sqlhelpers
+    options = [option for option in cli.params if _DEBUG in option.opts]
+    group = _Group(name, commands=commands, params=options, help=cli.help, context_settings=cli.context_settings)
+    setattr(group, ATTRIBUTE, attachment)
+    return group
 
 
 databases = click.option(
@@ -77,7 +90,7 @@ databases = click.option(
     metavar="NAME",
     multiple=True,
     help="A configured database; can be repeated. Default: all of them.",
-    shell_complete=lambda _ctx, _param, start: [name for name in _configured() if name.startswith(start)],
+    shell_complete=lambda ctx, _param, start: [name for name in _configured(ctx) if name.startswith(start)],
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 database = click.option("-d", "--database", "bind", metavar="NAME", default="default", show_default=True)
@@ -97,21 +110,9 @@ def confirm(question: str, *, yes: bool) -> None:
             raise Refused("not confirmed; nothing was changed")
 
 
-def open_runtime() -> Runtime:
-    """Return a runtime for the settings of the working directory."""
-    from sqlhelpers.runtime import Runtime
-    from sqlhelpers.sources import project_file
-
-    project = project_file(Path.cwd())
-    if project is not None:
-        sys.path.append(str(project.parent))  # or beside the settings
-    return Runtime()
-
-
-def _configured() -> list[str]:
-    from sqlhelpers.settings import Settings
-
+def _configured(ctx: click.Context) -> list[str]:
     try:
-        return list(Settings().databases)
+        with open_settings(ctx) as settings:
+            return list(settings.databases)
     except SqlhelpersError:
         return []

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from sqlhelpers.cli.group import cli, databases, json_option, open_runtime
+from sqlhelpers.cli.group import cli, databases, json_option
 from sqlhelpers.cli.printing import table
+from sqlhelpers.cli.runtimes import open_runtime, open_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from click.shell_completion import ShellComplete
+
+    from sqlhelpers.exceptions import DiscoveryError
+    from sqlhelpers.plugin_manager import PluginManager
 
 
 @cli.command()
@@ -78,16 +82,7 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
 @json_option
 def plugins(*, as_json: bool) -> None:
     """List apps, plugins and adapters: versions, hooks, and why something is not loaded."""
-    from sqlhelpers.exceptions import DiscoveryError
-    from sqlhelpers.plugin_manager import PluginManager
-    from sqlhelpers.settings import Settings
-
-    settings, manager, failure = Settings(), PluginManager(), None
-    try:
-        with redirect_stdout(sys.stderr):
-            manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
-    except DiscoveryError as error:
-        failure = error
+    manager, failure = _found()
     if as_json:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
     else:
@@ -99,13 +94,26 @@ def plugins(*, as_json: bool) -> None:
         raise failure
 
 
+def _found() -> tuple[PluginManager, DiscoveryError | None]:
+    """Return the plugins that the settings let in, and what is wrong with them."""
+    from sqlhelpers.exceptions import DiscoveryError
+    from sqlhelpers.plugin_manager import PluginManager
+
+    manager = PluginManager()
+    with open_settings() as settings, redirect_stdout(sys.stderr):
+        try:
+            manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+        except DiscoveryError as error:
+            return manager, error
+    return manager, None
+
+
 @cli.command()
 @json_option
 def config(*, as_json: bool) -> None:
     """Show every setting, its value, and where it came from."""
-    from sqlhelpers.settings import Settings
-
-    rows = list(Settings().origins())
+    with open_settings() as settings:
+        rows = list(settings.origins())
     if as_json:
         click.echo(json.dumps([dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows], indent=2))
     else:
