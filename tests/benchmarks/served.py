@@ -1,7 +1,8 @@
 """One application, with sessions of ours and with sessions by hand: ``uvicorn served:ours --factory``.
 
 By hand means what a careful developer writes: an engine of the module, and a dependency that commits before the
-response starts. Its engine has the same pool, and makes SQLite's transactions explicit in the same way.
+response starts. Its engine has the same pool and the same time limits, and makes SQLite's transactions explicit in
+the same way.
 """
 
 import os
@@ -20,6 +21,7 @@ from sqlhelpers.plugin_manager import PluginManager
 
 POOL: Any = {"pool_pre_ping": True, "pool_size": 15, "max_overflow": 0, "pool_timeout": 30}
 DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
+LIMITS = {"postgresql": {"command_timeout": 60, "timeout": 10}, "sqlite": {"timeout": 60}}
 
 
 class BookOut(BaseModel):
@@ -41,8 +43,9 @@ def ours() -> FastAPI:
 def by_hand() -> FastAPI:
     """Return the application with sessions by hand."""
     url = make_url(os.environ["BENCHMARKED"])
-    engine = create_async_engine(url.set(drivername=DRIVERS[url.drivername]), **POOL)
-    if url.drivername == "sqlite":
+    dialect = url.get_backend_name()
+    engine = create_async_engine(url.set(drivername=DRIVERS[dialect]), connect_args=LIMITS[dialect], **POOL)
+    if dialect == "sqlite":
         make_explicit(engine.sync_engine)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
 
