@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
+from processes import Children
+from projects import Finished, run
 from services import Service, serving
 
 if TYPE_CHECKING:
@@ -17,27 +19,61 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[1] / "examples" / "bookshop"
 
 
-def environment(url: str) -> dict[str, str]:
-    """Return the variables that let the bookshop use a database."""
-    return {"DATABASE_URL": url, "SQLHELPERS_ENABLE_APPS": "bookshop,countries"}
+@dataclass(frozen=True)
+class Bookshop:
+    """A bookshop whose API is served.
+
+    Attributes:
+        database: the URL of its database.
+        service: what serves it.
+    """
+
+    database: str
+    service: Service
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return self.service.url
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that let a process use its database."""
+        return environment(self.database)
+
+    def run(self, *words: str) -> Finished:
+        """Run a module of Python."""
+        return run([sys.executable, "-m", *words], FOLDER, self.env)
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Return a client of the API."""
+        return httpx.Client(base_url=self.url, timeout=60, trust_env=False, **options)
+
+    @contextmanager
+    def workers(self, output: Path) -> Iterator[Children]:
+        """Start processes in the block; those that still run at its end are killed."""
+        children = Children(FOLDER, output)
+        try:
+            yield children
+        finally:
+            children.end()
 
 
-def run(url: str, *words: str) -> str:
-    """Run a module in the bookshop's folder, and return what it prints."""
-    command = [sys.executable, "-m", *words]
-    variables = {**os.environ, **environment(url)}
-    return subprocess.run(command, cwd=FOLDER, env=variables, stdout=subprocess.PIPE, text=True, check=True).stdout
+def environment(database: str) -> dict[str, str]:
+    """Return the variables that let a process use a database for a bookshop."""
+    return {"DATABASE_URL": database, "SQLHELPERS_ENABLE_APPS": "bookshop,countries", "PYTHONWARNINGS": "error"}
 
 
 @contextmanager
-def bookshop(url: str, output: Path) -> Iterator[Service]:
-    """Sync the database, add the sample rows, and serve the API.
+def bookshop(database: str, output: Path) -> Iterator[Bookshop]:
+    """Sync a database, add the sample rows, and serve the API.
 
     Args:
-        url: where the database is.
+        database: its URL.
         output: the folder for what the server prints.
     """
-    run(url, "sqlhelpers", "run-sync")
-    run(url, "bookshop")
-    with serving("bookshop.api:app", FOLDER, environment(url), output / "bookshop") as service:
-        yield service
+    for words in (["sqlhelpers", "run-sync"], ["bookshop"]):
+        done = run([sys.executable, "-m", *words], FOLDER, environment(database))
+        assert not done.status, done.output
+    with serving("bookshop.api:app", FOLDER, environment(database), output / "bookshop") as service:
+        yield Bookshop(database, service)

@@ -19,12 +19,12 @@ def ask(host: str, port: int) -> None:
     connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     connection.request("GET", PATH)
     answer = connection.getresponse()
-    body = json.load(answer)
+    body = answer.read().decode()
     connection.close()
     print(answer.status, answer.reason)
-    print(json.dumps(body, indent=2, ensure_ascii=False))
     if answer.status != http.HTTPStatus.OK:
-        sys.exit(1)
+        sys.exit(body)
+    print(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
 
 
 def main() -> None:
@@ -35,6 +35,7 @@ def main() -> None:
         server = subprocess.Popen([sys.executable, "-m", *command], pass_fds=[listener.fileno()])
         address = listener.getsockname()
     try:
+        print(f"started uvicorn bookshop.api:app, process {server.pid}")
         ask(*address)
     finally:
         server.terminate()
@@ -43,7 +44,7 @@ def main() -> None:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-    print(f"stopped the server, process {server.pid}")
+        print(f"stopped process {server.pid}", flush=True)
 
 
 if __name__ == "__main__":

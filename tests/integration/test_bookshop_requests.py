@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 import schemathesis
 from bookshop.api import app
-from bookshops import bookshop
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.checks import allow_header_conformance, positive_data_acceptance
 
@@ -15,19 +13,6 @@ NOT_KEPT = [
 ]
 
 EXAMPLES = 25  # made up for each operation, beside those at the limits of what its description allows
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shop(request, tmp_path_factory):
-    """A bookshop that is served over HTTP, and has something in it."""
-    folder = tmp_path_factory.mktemp("shop")
-    if request.param == "sqlite":
-        with bookshop(f"sqlite:///{folder}/shop.db", folder) as service:
-            yield service
-    else:
-        server = request.getfixturevalue("postgres_server")
-        with server.fresh_database() as url, bookshop(url, folder) as service:
-            yield service
 
 
 @schemathesis.openapi.from_dict(app.openapi()).parametrize()
