@@ -21,6 +21,13 @@ def ratio(ours: Sequence[float], by_hand: Sequence[float]) -> str:
     return f"{statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
+def sure_ratio(ours: Sequence[float], by_hand: Sequence[float]) -> str:
+    """Return the median of the rounds' ratios, and between what it is with 95 % confidence, by their ranks alone."""
+    ratios = sorted(one / other for one, other in zip(ours, by_hand, strict=True))
+    rank = max(0, int(len(ratios) / 2 - 0.98 * len(ratios) ** 0.5))
+    return f"{statistics.median(ratios):.3f} ({ratios[rank]:.3f} to {ratios[-1 - rank]:.3f})"
+
+
 def compared(title: str, ours: Sequence[float], by_hand: Sequence[float], limit: float) -> str:
     """Return a line about both, and the most that the ratio should be."""
     both = f"ours {spread(ours)}  by hand {spread(by_hand)}"
