@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sqlhelpers.adapter import Adapter as Adapter
     from sqlhelpers.app import App as App
     from sqlhelpers.exceptions import SqlhelpersError as SqlhelpersError
+    from sqlhelpers.health import Readiness as Readiness
     from sqlhelpers.hookspecs import hookimpl as hookimpl
     from sqlhelpers.keysets import KeysetPage as KeysetPage
     from sqlhelpers.keysets import paginate_by_key as paginate_by_key
@@ -60,6 +61,7 @@ _MODULES = {
     "ModelQueries": "modelqueries",
     "NAMING_CONVENTION": "models",
     "Page": "pagination",
+    "Readiness": "health",
     "Runtime": "runtime",
     "Settings": "settings",
     "SqlhelpersError": "exceptions",
@@ -97,6 +99,7 @@ __all__ = [
     "KeysetPage",
     "ModelQueries",
     "Page",
+    "Readiness",
     "Runtime",
     "Settings",
     "SqlhelpersError",

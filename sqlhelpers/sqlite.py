@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Dialect, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import PoolProxiedConnection
 
 #: The execution option that says how SQLite begins a transaction: ``""``, ``"IMMEDIATE"``, ``"EXCLUSIVE"``.
 BEGIN = "sqlhelpers_begin"
@@ -32,10 +33,29 @@ def prepare(engine: Engine) -> None:
     """Make the transactions of an engine explicit, and its foreign keys hold."""
     event.listen(engine, "connect", _prepare_connection)
     event.listen(engine, "begin", _begin)
+    _end_what_cannot_be_committed(engine.dialect)
     if engine.driver == "aiosqlite":
         # a cancelled statement's connection keeps its locks until it is closed, and who cancels may cancel that too
         engine.dialect.do_terminate = _stop  # type: ignore[assignment,method-assign]
         event.listen(engine, "do_connect", _open_to_the_end)
+
+
+def _end_what_cannot_be_committed(dialect: Dialect) -> None:
+    """Roll back when a commit fails: SQLite leaves the transaction open, and SQLAlchemy takes it to be over.
+
+    The connection would go back to the pool with its lock and its rows: https://sqlite.org/lang_transaction.html.
+    """
+    commit = dialect.do_commit
+
+    def do_commit(connection: PoolProxiedConnection) -> None:
+        try:
+            commit(connection)
+        except Exception:
+            with suppress(Exception):  # that of the commit is the one to tell
+                dialect.do_rollback(connection)
+            raise
+
+    dialect.do_commit = do_commit  # type: ignore[assignment,method-assign]  # no event comes after a failed commit
 
 
 def _open_to_the_end(_dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:

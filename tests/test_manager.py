@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
+from databases import execute, rows
 from projects import revision_text
 from sqlalchemy import ForeignKey, MetaData, String, Table, create_engine, text
 from sqlalchemy.exc import IntegrityError
@@ -174,6 +177,34 @@ async def test_an_async_session_commits_or_rolls_back(sqlite_url, migrations):
             names = (await session.scalars(text("SELECT name FROM users"))).all()
 
     assert names == ["kept"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_commit_that_fails_on_sqlite_leaves_nothing(sqlite_url, migrations, kind):
+    """SQLite would keep the transaction open: its lock and its row are gone, and the connection can be used again."""
+    create = "CREATE TABLE x (y INTEGER PRIMARY KEY, z INTEGER REFERENCES x (y) DEFERRABLE INITIALLY DEFERRED)"
+    execute(sqlite_url, create)
+    options = {"pool_size": 1, "connect_args": {"timeout": 0}}
+
+    with DatabaseManager(sqlite_url, migrations, engine_args=options) as manager:
+        async with AsyncDatabaseManager(sqlite_url, migrations, engine_args=options) as twin:
+
+            async def run(statement):
+                if kind == "sync":
+                    with manager.session() as session:
+                        session.execute(text(statement))
+                else:
+                    async with twin.session() as session:
+                        await session.execute(text(statement))
+
+            with pytest.raises(IntegrityError):
+                await run("INSERT INTO x VALUES (1, 7)")
+            with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=0)) as other:
+                other.execute("INSERT INTO x VALUES (2, NULL)")
+                other.commit()
+            await run("INSERT INTO x VALUES (3, NULL)")
+
+    assert rows(sqlite_url, "SELECT y FROM x ORDER BY y") == [(2,), (3,)]
 
 
 def test_a_database_in_memory_is_one_database(migrations):

@@ -10,16 +10,15 @@ from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.answers import STATUSES
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.providers import SessionProvider, SyncSessionProvider
 from sqlhelpers_fastapi.ancestor import make_db_session, manager_from_config, syncdb
 from sqlhelpers_fastapi.dependencies import (
     RUNTIME,
     ManagerDep,
     SessionDep,
-    SessionProvider,
     SessionProviderDep,
     SyncManagerDep,
     SyncSessionDep,
-    SyncSessionProvider,
     SyncSessionProviderDep,
     manager_dependency,
     session_dependency,

@@ -4,7 +4,6 @@ FastAPI reads the annotations of dependencies while the application runs, so the
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import cache
 from typing import Annotated, Any
 
@@ -16,14 +15,9 @@ from sqlalchemy.orm import Session
 from sqlhelpers import DatabaseManager, Runtime
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.providers import SessionProvider, SyncSessionProvider
 
 RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
-
-#: Opens a session: ``async with sessions() as session:`` commits, or rolls back, and closes at the end of the block.
-SessionProvider = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-
-#: Opens a session in a ``def``: ``with sessions() as session:``.
-SyncSessionProvider = Callable[[], AbstractContextManager[Session]]
 
 
 def manager_dependency(bind: str = "default") -> Callable[..., Any]:
@@ -41,12 +35,12 @@ def session_dependency(bind: str = "default") -> Callable[..., AsyncIterator[Asy
     return _session(bind)
 
 
-def session_provider(bind: str = "default") -> Callable[..., Any]:
+def session_provider(bind: str = "default") -> Callable[..., AsyncIterator[SessionProvider]]:
     """Return the dependency that gives a ``SessionProvider``; for one ``bind`` always the same function.
 
     For streaming responses, WebSockets and background tasks, which go on after the session of ``session_dependency``
-    is closed. Declare it as ``Annotated[SessionProvider, Depends(session_provider("reports"))]``. No connection is
-    held while no block is open.
+    is closed. Declare it as ``Annotated[SessionProvider, Depends(session_provider("reports"))]``: without a scope,
+    so that it lives until the response is sent. No connection is held while no block is open.
     """
     return _provider(bind)
 
@@ -64,8 +58,8 @@ def sync_session_dependency(bind: str = "default") -> Callable[..., Iterator[Ses
     return _sync_session(bind)
 
 
-def sync_session_provider(bind: str = "default") -> Callable[..., Any]:
-    """Return the dependency that gives a ``SyncSessionProvider``; otherwise as ``session_provider``."""
+def sync_session_provider(bind: str = "default") -> Callable[..., Iterator[SyncSessionProvider]]:
+    """Return the dependency that gives a ``SyncSessionProvider`` to a ``def``; otherwise as ``session_provider``."""
     return _sync_provider(bind)
 
 
@@ -104,9 +98,12 @@ def _session(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
 
 
 @cache
-def _provider(bind: str) -> Callable[..., Any]:
-    async def provider(manager: Annotated[AsyncDatabaseManager, Depends(_manager(bind))]) -> SessionProvider:
-        return manager.session
+def _provider(bind: str) -> Callable[..., AsyncIterator[SessionProvider]]:
+    async def provider(
+        manager: Annotated[AsyncDatabaseManager, Depends(_manager(bind))],
+    ) -> AsyncIterator[SessionProvider]:
+        async with SessionProvider(manager.session) as sessions:
+            yield sessions
 
     return provider
 
@@ -131,9 +128,12 @@ def _sync_session(bind: str) -> Callable[..., Iterator[Session]]:
 
 
 @cache
-def _sync_provider(bind: str) -> Callable[..., Any]:
-    async def provider(manager: Annotated[DatabaseManager, Depends(_sync_manager(bind))]) -> SyncSessionProvider:
-        return manager.session
+def _sync_provider(bind: str) -> Callable[..., Iterator[SyncSessionProvider]]:
+    def provider(
+        manager: Annotated[DatabaseManager, Depends(_sync_manager(bind))],
+    ) -> Iterator[SyncSessionProvider]:
+        with SyncSessionProvider(manager.session) as sessions:
+            yield sessions
 
     return provider
 
