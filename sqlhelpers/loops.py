@@ -65,9 +65,6 @@ class _Interrupt:
             if self.signal:
                 raise self.signal from None
             raise
-        finally:
-            if task.done() and not task.cancelled():
-                task.exception()  # heard: asyncio would tell of a SystemExit as well
 
     def on_signal(self, number: int, _: object) -> None:
         if self.signal is None:

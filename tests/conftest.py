@@ -131,7 +131,7 @@ def command(
 ) -> Iterator[Callable[..., Finished]]:
     """Run ``sqlhelpers`` with arguments in this process, which is quicker than ``project.run``."""
     monkeypatch.setattr(sys, "path", [*sys.path])
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def in_process(*arguments: str) -> Finished:
         with pytest.raises(SystemExit) as caught:
@@ -140,7 +140,8 @@ def command(
         return Finished(int(caught.value.code or 0), captured.out, captured.err)
 
     yield in_process
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

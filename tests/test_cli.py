@@ -185,8 +185,8 @@ def test_plugins_lists_what_is_installed(command, monkeypatch):
 
     rows = json.loads(command("plugins", "--json").stdout)
 
-    adapter = next(row for row in rows if row["kind"] == "adapter")
-    assert (adapter["name"], adapter["state"], adapter["value"]) == ("fastapi", "available", "sqlhelpers_fastapi")
+    adapter = next(row for row in rows if row["kind"] == "adapter" and row["name"] == "fastapi")
+    assert (adapter["state"], adapter["value"]) == ("available", "sqlhelpers_fastapi")
     assert "sqlhelpers_fastapi" not in sys.modules
 
 

@@ -7,7 +7,7 @@ import inspect
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, overload
 
 from sqlhelpers import Adapter, Runtime, hookimpl, loops, signals
 from sqlhelpers.exceptions import ConfigurationError
@@ -145,22 +145,17 @@ def session(bind: str = "default") -> AbstractAsyncContextManager[AsyncSession]:
     return manager(bind).session()
 
 
-class SessionGiver(Protocol):
-    """A decorator that gives an async function a session."""
-
-    def __call__(
-        self,
-        function: Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]],
-    ) -> Callable[P, Coroutine[Any, Any, R]]: ...
-
-
 @overload
 def with_session(
     bind: Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]],
     /,
 ) -> Callable[P, Coroutine[Any, Any, R]]: ...
 @overload
-def with_session(bind: str = "default") -> SessionGiver: ...
+def with_session(
+    bind: str = "default",
+) -> Callable[
+    [Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]
+]: ...
 def with_session(bind: Any = "default") -> Any:
     """Give an async function a session as its first argument: ``@with_session``, or ``@with_session("reports")``.
 

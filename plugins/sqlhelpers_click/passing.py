@@ -110,13 +110,12 @@ def _serving() -> Iterator[tuple[Any, Runtime]]:
     """Give the context of the command and its runtime; what goes wrong ends the command as ``sqlhelpers`` would."""
     ctx: Any = click.get_current_context(silent=True)
     if ctx is None and "typer" in sys.modules:
-        from sqlhelpers_click.typerapps import get_current_context
+        from sqlhelpers_click import typerapps
 
-        ctx = get_current_context(silent=True)
-    attachment = cli.attachment_of(ctx) if ctx else None
+        ctx = typerapps.current_context()
     try:
         with cli.explained():
-            if attachment is None:
+            if ctx is None or (attachment := cli.attachment_of(ctx)) is None:
                 raise ConfigurationError("this command line has no runtime; call sqlhelpers_click.attach(cli)")
             with attachment.opened(ctx) as runtime:
                 yield ctx, runtime

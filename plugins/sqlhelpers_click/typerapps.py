@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-import typer  # noqa: TC002  # Typer reads the annotation
+import typer.main
 from typer.core import TyperGroup
-from typer.main import get_command_name, get_current_context  # type: ignore[attr-defined]  # Typer itself uses this one
 
 from sqlhelpers import cli
 
@@ -15,15 +14,18 @@ if TYPE_CHECKING:
 
     import click
 
-__all__ = ["get_current_context", "mount", "names"]
-
 _ALL_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+def current_context() -> Any:
+    """Return the context of the command that runs; None if there is none."""
+    return vars(typer.main)["get_current_context"](silent=True)  # this is how Typer finds it; no public name is
 
 
 def names(app: typer.Typer) -> Iterator[str]:
     """Yield the names of the commands that an app has."""
     for command in app.registered_commands:
-        yield command.name or get_command_name(getattr(command.callback, "__name__", ""))
+        yield command.name or typer.main.get_command_name(getattr(command.callback, "__name__", ""))
     for group in app.registered_groups:
         if isinstance(name := group.name, str):
             yield name
@@ -48,7 +50,7 @@ def mount(app: typer.Typer, group: click.Group, attachment: cli.Attachment) -> N
         base = getattr(info, "cls", None)
         if info is not None and (isinstance(base, type) or info is app.info):
             made = base if isinstance(base, type) else TyperGroup
-            info.cls = type(made.__name__, (made,), {cli.ATTRIBUTE: attachment})
+            info.cls = cast("type[TyperGroup]", type(made.__name__, (made,), {cli.ATTRIBUTE: attachment}))
 
 
 def _nothing() -> None: ...

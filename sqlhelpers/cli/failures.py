@@ -27,12 +27,10 @@ class Failure(click.ClickException):
         hint: a line that comes after them.
     """
 
-    exit_code: int  # type: ignore[misc]  # click has one for each class
-
     def __init__(self, lines: Sequence[str], exit_code: int, hint: str = "") -> None:
         super().__init__("; ".join(lines))
         self.lines = tuple(lines)
-        self.exit_code = exit_code
+        vars(self)["exit_code"] = exit_code  # click has one for each class
         self.hint = hint
 
     def show(self, file: IO[Any] | None = None) -> None:

@@ -204,6 +204,18 @@ def test_options_may_stand_on_either_side(cli, above):
     assert run(cli, "greet", "--name", "y").output == "Session y\n"
 
 
+def test_a_function_that_takes_all(cli):
+    """The session is the first of its arguments."""
+
+    @cli.command()
+    @click.option("--name", default="x")
+    @pass_session
+    def look(*args: object, **kwargs: object) -> None:
+        click.echo(f"{type(args[0]).__name__} {kwargs}")
+
+    assert run(cli, "look").output == "Session {'name': 'x'}\n"
+
+
 def test_the_help_of_a_command_is_its_own(cli):
     """Name and docstring of the function are kept."""
 
@@ -454,6 +466,26 @@ def test_what_nobody_expected_is_one_line(cli, runtime, monkeypatch):
     assert plain.exit_code == 1
     assert plain.stderr == "error: ZeroDivisionError: division by zero (--debug shows where)\n"
     assert isinstance(debug.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "expected"),
+    [
+        (click.Abort(), 130, "interrupted; what can be undone is rolled back"),
+        (SystemExit(0), 1, "something has called sys.exit(0) before the command had ended"),
+    ],
+)
+def test_what_ends_a_database_command_early(cli, runtime, monkeypatch, error, status, expected):
+    """Ctrl-C at a prompt, and a plugin that would end the process as if all were done."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(runtime, "status", fail)
+
+    done = run(cli, "db", "status")
+
+    assert (done.exit_code, done.stderr) == (status, f"error: {expected}\n")
 
 
 def test_names_of_databases_are_completed(cli):

@@ -226,6 +226,7 @@ def test_without_a_runtime_the_error_says_what_to_call():
 def test_attach_refuses_what_cannot_be(app, runtime):
     """A second runtime, and a name that is taken, by a command or a nested app."""
     taken, nested = typer.Typer(), typer.Typer()
+    nested.add_typer(typer.Typer())  # its commands become those of the other app
     taken.command()(lambda: None)
     taken.command("db")(lambda: None)
     nested.add_typer(typer.Typer(), name="db")
