@@ -224,8 +224,8 @@ def _signature(folders: Iterable[Path]) -> tuple[object, ...]:
 
 
 def _detail(error: Exception) -> str:
-    if isinstance(error, SqlhelpersError) and not isinstance(error, DatabaseFailure):
-        return "misconfigured"
+    if isinstance(error, SqlhelpersError):
+        return "failed" if isinstance(error, DatabaseFailure) else "misconfigured"
     if isinstance(error, exc.TimeoutError):
         return "pool exhausted"
     if isinstance(error, TimeoutError):

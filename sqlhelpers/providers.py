@@ -7,7 +7,6 @@ The session in it would stay open, with its connection and its transaction, unti
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,11 +80,7 @@ class _Block:
     async def abandon(self) -> None:
         """Roll back and close the session."""
         gone = asyncio.CancelledError("the request is over")
-        try:
-            await self.__aexit__(type(gone), gone, None)
-        except asyncio.CancelledError as error:
-            if error is not gone:
-                raise
+        await self.__aexit__(type(gone), gone, None)
 
 
 class SyncSessionProvider:
@@ -140,5 +135,4 @@ class _SyncBlock:
     def abandon(self) -> None:
         """Roll back and close the session."""
         gone = GeneratorExit("the request is over")
-        with suppress(GeneratorExit):
-            self.__exit__(type(gone), gone, None)
+        self.__exit__(type(gone), gone, None)

@@ -14,7 +14,7 @@ from projects import revision_text
 from sqlalchemy import event, make_url
 
 from sqlhelpers import DatabaseManager, Readiness, health
-from sqlhelpers.exceptions import UnknownBind
+from sqlhelpers.exceptions import PoolerNotSet, UnknownBind
 
 pytestmark = pytest.mark.usefixtures("shop")
 
@@ -320,6 +320,20 @@ def test_a_folder_that_has_gone_is_misconfigured(shop, sqlite_url, asked):
         (shop.folder / "shop/migrations").rename(shop.folder / "elsewhere")
 
         assert words(asked(made)) == [(False, "misconfigured")]
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (ConnectionResetError("x"), "unreachable"),
+        (PoolerNotSet("x"), "failed"),
+        (UnknownBind("x", ()), "misconfigured"),
+    ],
+)
+def test_other_failures(sqlite_url, error, detail):
+    """What a socket raises, and what sqlhelpers makes of a driver's error, have their words too."""
+    with runtime(sqlite_url) as made:
+        assert words([health.Probe(made.database()).failed(error)]) == [(False, detail)]
 
 
 def test_an_error_of_ours_is_raised(sqlite_url, asked, monkeypatch):
