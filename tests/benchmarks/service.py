@@ -110,7 +110,7 @@ def compare(title: str, services: dict[str, Service], method: str, rounds: int) 
 
 def main() -> None:
     """Measure on SQLite, and on PostgreSQL where it is installed."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as folder:
         measure(f"sqlite:///{folder}/bench.db", rounds)
     try:
