@@ -11,14 +11,15 @@ UV := $(shell command -v uv 2>/dev/null)
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.14; do \
 	if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$each; break; fi; done)
 EXAMPLES := -e examples/countries -e examples/bookshop
+PORT ?= 8000
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo test bench check lint types contracts wheel minimum pythons constraints clean
+.PHONY: help demo serve test bench check lint types contracts wheel minimum pythons constraints clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show their state and a few rows
+demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show a few rows, and ask its API once over HTTP
 	@echo '== the bookshop: two apps, one SQLite file: sqlhelpers run-sync'
 	@cd examples/bookshop && rm -f bookshop.db bookshop.db-shm bookshop.db-wal && time ../../$(BIN)/sqlhelpers run-sync
 	@echo '== once more: there is nothing to do'
@@ -27,14 +28,22 @@ demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show th
 	@cd examples/bookshop && ../../$(BIN)/sqlhelpers status
 	@echo '== a few rows'
 	@cd examples/bookshop && ../../$(BIN)/python -m bookshop
+	@echo '== the API, asked once over HTTP (make serve leaves it running)'
+	@cd examples/bookshop && ../../$(BIN)/python demo.py
+
+serve: $(VENV)/.demo ## sync the bookshop's database, and serve its API until it is interrupted (PORT=8000)
+	@cd examples/bookshop && ../../$(BIN)/sqlhelpers run-sync && ../../$(BIN)/python -m bookshop > /dev/null
+	@echo '== the API is at http://127.0.0.1:$(PORT)/books and described at http://127.0.0.1:$(PORT)/docs; Ctrl-C ends it'
+	@cd examples/bookshop && exec ../../$(BIN)/python -m uvicorn bookshop.api:app --port $(PORT)
 
 test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and MariaDB servers
 	@echo '== the tests; servers that are not installed are named in the summary'
 	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
 
-bench: $(VENV)/.dev ## what queries cost beside the same statements by hand, and the memory that streams take
+bench: $(VENV)/.dev ## what queries and a service cost beside the same by hand, and the memory that streams take
 	@$(BIN)/python tests/benchmarks/throughput.py
 	@$(BIN)/python tests/benchmarks/streams.py
+	@$(BIN)/python tests/benchmarks/service.py
 
 check: lint types contracts wheel minimum pythons ## run every check but the tests on the newest versions
 

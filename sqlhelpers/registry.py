@@ -91,6 +91,7 @@ class AppRegistry:
         plugins, found = self._discovered
         errors = list(found)
         apps = self._configured(plugins.apps())
+        errors += self._unknown_names(apps)
         if not apps and not errors:
             return {}, {}
         from sqlhelpers.models import ModelModules  # brings SQLAlchemy's ORM
@@ -102,7 +103,6 @@ class AppRegistry:
                 app.migrations_folder()
             except AppError as error:
                 errors.append(error)
-        errors += self._unknown_names(apps)
         tables = modules.tables({name: app.bind for name, app in apps.items()}, errors)
         order: tuple[str, ...] = ()
         try:

@@ -38,6 +38,7 @@ class Child:
         env: Mapping[str, str],
         output: Path,
         stdin: int = subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self._out, self._err = output.with_suffix(".out"), output.with_suffix(".err")
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -48,6 +49,7 @@ class Child:
                 stdin=stdin,
                 stdout=out,
                 stderr=err,
+                pass_fds=pass_fds,
             )
 
     @property

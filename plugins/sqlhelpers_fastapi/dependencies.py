@@ -77,6 +77,16 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
     return runtime
 
 
+async def _within_function() -> None:
+    """Do nothing, in the scope of a function.
+
+    FastAPI refuses a dependency that outlives one of its own: so a session cannot lose its scope unnoticed.
+    """
+
+
+_WITHIN_FUNCTION = Depends(_within_function, scope="function")
+
+
 @cache  # one function for each bind: the key in dependency_overrides, and of a session shared within a request
 def _manager(bind: str) -> Callable[..., Any]:
     async def manager(connection: HTTPConnection) -> AsyncDatabaseManager:
@@ -87,11 +97,8 @@ def _manager(bind: str) -> Callable[..., Any]:
 
 @cache
 def _session(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
-    # FastAPI refuses a dependency that outlives one of its own: so this one cannot lose its scope unnoticed
-    within_function = Depends(_manager(bind), scope="function")
-
-    async def session(manager: Annotated[AsyncDatabaseManager, within_function]) -> AsyncIterator[AsyncSession]:
-        async with manager.session() as opened:
+    async def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> AsyncIterator[AsyncSession]:
+        async with runtime_of(connection).async_manager(bind).session() as opened:
             yield opened
 
     return session
@@ -118,10 +125,8 @@ def _sync_manager(bind: str) -> Callable[..., Any]:
 
 @cache
 def _sync_session(bind: str) -> Callable[..., Iterator[Session]]:
-    within_function = Depends(_sync_manager(bind), scope="function")
-
-    def session(manager: Annotated[DatabaseManager, within_function]) -> Iterator[Session]:
-        with manager.session() as opened:
+    def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> Iterator[Session]:
+        with runtime_of(connection).manager(bind).session() as opened:
             yield opened
 
     return session

@@ -7,7 +7,6 @@ the median CPU time of each, its spread (half of the rounds are within it), and 
 from __future__ import annotations
 
 import asyncio
-import statistics
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from measuring import compared
 from querying import Book, async_library, library
 from servers import PostgresServer
 from sqlalchemy import delete, insert, select
@@ -42,18 +42,7 @@ def compare(title: str, limit: float, ours: Callable[[], Any], by_hand: Callable
             start = time.process_time()
             (ours, by_hand)[which]()
             taken[which].append(time.process_time() - start)
-    ratios = [one / other for one, other in zip(*taken, strict=True)]
-    print(
-        f"{title:52} ours {spread(taken[0])}  by hand {spread(taken[1])}  "
-        f"ratio {statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f}; at most {limit})",
-        flush=True,
-    )
-
-
-def spread(seconds: list[float]) -> str:
-    """Return the median, and the middle half, in milliseconds."""
-    low, middle, high = (each * 1000 for each in statistics.quantiles(seconds, n=4))
-    return f"{middle:8.1f} ms ({low:.1f} to {high:.1f})"
+    print(compared(title, *taken, limit), flush=True)
 
 
 def one_row(session: Session, rounds: int, repeats: int, dialect: str) -> None:
@@ -153,13 +142,7 @@ async def one_row_async(url: str, rounds: int, repeats: int, dialect: str) -> No
                     spent = await timed(both[which])
                     if number:
                         taken[which].append(spent)
-            ratios = [one / other for one, other in zip(*taken, strict=True)]
-            print(
-                f"{dialect}, async: {name}, {repeats} times".ljust(52),
-                f"ours {spread(taken[0])}  by hand {spread(taken[1])}  "
-                f"ratio {statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f}; at most 1.1)",
-                flush=True,
-            )
+            print(compared(f"{dialect}, async: {name}, {repeats} times", *taken, 1.1), flush=True)
 
 
 def measure(url: str, rounds: int) -> None:

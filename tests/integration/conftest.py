@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from bookshops import Bookshop, bookshop
 from sites import HEALTHY, Site
 from wheels import Environment, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -43,3 +44,16 @@ def install(
         return site
 
     return install
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bookshop]:
+    """A bookshop that is served over HTTP, and has something in it, on each database in turn."""
+    folder = tmp_path_factory.mktemp("shop")
+    if request.param == "sqlite":
+        with bookshop(f"sqlite:///{folder}/shop.db", folder) as made:
+            yield made
+    else:
+        server = request.getfixturevalue("postgres_server")
+        with server.fresh_database() as url, bookshop(url, folder) as made:
+            yield made

@@ -330,9 +330,9 @@ async def test_override_session(app, tmp_path):
     assert (count(tmp_path), count(tmp_path, "reports")) == (0, 0)
 
 
-async def test_override_manager(app, tmp_path):
+async def test_override_database(app, tmp_path):
     """A test can put another database in the place of the application's."""
-    app.dependency_overrides[manager_dependency()] = manager_dependency("reports")
+    app.dependency_overrides[session_dependency()] = session_dependency("reports")
 
     async with serving(app) as client:
         (await client.post("/books")).raise_for_status()
