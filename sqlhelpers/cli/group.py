@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,9 @@ from sqlhelpers import signals
 from sqlhelpers.cli.failures import all_explained
 from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, open_runtime, open_settings
 from sqlhelpers.exceptions import Refused, SqlhelpersError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _DEBUG = "--debug"
 
@@ -54,12 +59,30 @@ class _Group(click.Group):
         from importlib.metadata import entry_points
 
         self._asked_plugins = True
-        if entry_points(group="sqlhelpers.plugins") or entry_points(group="sqlhelpers.apps"):
+        points = [*entry_points(group="sqlhelpers.plugins"), *entry_points(group="sqlhelpers.apps")]
+        if any(map(_may_bring_commands, points)):
             try:
                 with open_runtime() as runtime:
                     runtime.plugins.register_commands(self)
             except SqlhelpersError as error:
                 click.echo(f"note: the commands of plugins are left out: {error}", err=True)
+
+
+def _may_bring_commands(point: EntryPoint) -> bool:
+    """Tell whether a plugin may have commands, without running it: most have none, and take long to import."""
+    from importlib.util import find_spec
+
+    if point.attr:  # an object has its hooks from anywhere
+        return True
+    try:
+        spec = find_spec(point.module)
+        source = Path(spec.origin or "").read_bytes() if spec else b""
+    except Exception:  # noqa: BLE001  # loading it tells what is wrong
+        return True
+    return not source or _COMMANDS in source or b"import *" in source
+
+
+_COMMANDS = b"sqlhelpers_register_commands"
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
