@@ -1,0 +1,126 @@
+"""What is done is counted: modules imported, files opened, statements sent. Nothing is timed."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from databases import MODELS, REVISIONS, runtime
+from projects import revision_text, run
+from sqlalchemy import event
+
+HEAVY = ("sqlalchemy", "alembic", "pydantic")
+
+IMPORTED = """
+import atexit, sys
+atexit.register(lambda: print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr))
+"""
+
+
+@pytest.fixture
+def imported(project):
+    """Run ``sqlhelpers`` in a process of its own, and return the top-level modules that it has imported."""
+    project.write_app("shop", MODELS, REVISIONS)
+    project.write_pyproject(
+        '[tool.sqlhelpers]\ndatabases = {default = "sqlite:///x.db"}\napps = {shop = {package = "shop"}}\n'
+    )
+
+    def command(*arguments: str) -> set[str]:
+        code = f"{IMPORTED}\nfrom sqlhelpers.cli import main\nmain({list(arguments)!r})"
+        done = run([sys.executable, "-c", code], project.folder)
+        assert done.status == 0, done
+        return set(done.stderr.splitlines()[-1].split())
+
+    return command
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("run-sync", "--help"), ("completion", "bash")])
+def test_help_imports_nothing_heavy(imported, words):
+    """Neither SQLAlchemy nor Alembic nor pydantic, although apps and plugins are installed."""
+    assert imported(*words).isdisjoint(HEAVY)
+
+
+def test_a_command_that_has_nothing_to_run_leaves_alembic_alone(imported):
+    """``status``, and ``run-sync`` of a database that is up to date."""
+    assert "alembic" in imported("run-sync")
+    assert "alembic" not in imported("run-sync")
+    assert "alembic" not in imported("status")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The names of the revision files that are read."""
+    names: list[str] = []
+    read = Path.read_bytes
+
+    def counting(path: Path) -> bytes:
+        if path.parent.name == "versions":
+            names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    return names
+
+
+@pytest.fixture
+def statements():
+    """Return a function that collects the statements that an engine sends."""
+
+    def of(engine) -> list[str]:
+        sent: list[str] = []
+        event.listen(engine, "before_cursor_execute", lambda *arguments: sent.append(arguments[2]))
+        return sent
+
+    return of
+
+
+def long_history(project, number: int) -> None:
+    """Write an app with a history of many revisions, that are old enough to be believed."""
+    texts = {f"r{place:04}.py": revision_text(f"r{place}", "pass", f"r{place - 1}") for place in range(2, number)}
+    folder = project.write_app("shop", MODELS, {"r0001.py": revision_text("r1"), **texts})
+    for file in (folder / "migrations" / "versions").iterdir():
+        os.utime(file, (1.7e9, 1.7e9))
+
+
+def test_status_reads_no_file_again(project, sqlite_url, opened, monkeypatch):
+    """A second look at a history reads nothing, in the same process and in another one."""
+    monkeypatch.setattr("sqlhelpers.revision_files._TICK", -(10**18))
+    long_history(project, 50)
+    with runtime(sqlite_url) as made:
+        made.run_sync()
+        opened.clear()
+
+        made.manager().get_status()
+        with runtime(sqlite_url) as other:
+            other.manager().get_status()
+
+        assert opened == []
+
+
+def test_status_costs_the_same_however_long_the_history(project, sqlite_url, statements):
+    """The statements that it takes do not depend on the number of revisions or tables."""
+    long_history(project, 50)
+    with runtime(sqlite_url) as made:
+        made.run_sync()
+        sent = statements(made.manager().engine)
+        made.manager().get_status()
+
+        assert len([each for each in sent if not each.startswith("PRAGMA")]) <= 5, sent
+
+
+def test_a_database_is_created_without_a_question_for_each_table(project, postgres_url, statements):
+    """A hundred tables take one statement for each of them, and a few more; SQLAlchemy before 2.1 asks for each."""
+    models = MODELS + "".join(
+        f'\n\nclass Table{place}(Base):\n    __tablename__ = "t{place}"\n'
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+        for place in range(100)
+    )
+    project.write_app("shop", models, REVISIONS)
+    with runtime(postgres_url) as made:
+        sent = statements(made.manager().engine)
+        made.run_sync()
+
+        created = [each for each in sent if each.lstrip().startswith("CREATE")]
+        assert len(created) >= 102
+        assert len(sent) - len(created) < (50 if hasattr(sqlalchemy, "CheckFirst") else 150), sent
