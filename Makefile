@@ -65,17 +65,16 @@ wheel: $(VENV)/.dev ## the built wheel, installed alone into a fresh environment
 	@$(BIN)/uv pip install -q --python build/wheel/env/bin/python build/wheel/*.whl
 	@cd build/wheel && DATABASE_URL=sqlite:///x.db ../../tests/smoke.sh env/bin
 
-# what other versions need not repeat: what is a matter of the core alone, or takes environments and services of its own
-OF_THE_CORE := --ignore-glob='*/faults/test_[!pt]*'
-OF_SERVICES := --ignore-glob='*/integration/test_[!as]*' --ignore-glob='*wheels.py'
+# what other versions need not repeat: crashes and decisions, which are of the core, and environments and services
+DRIVERS := --ignore-glob='*/faults/test_[!pt]*' --ignore-glob='*/integration/test_[!as]*' --ignore-glob='*wheels.py'
 
-minimum: $(VENV)/.dev ## the tests of all but the core's own faults, at the lowest versions of direct dependencies
+minimum: $(VENV)/.dev ## the tests but services, and crashes and decisions, at the lowest versions of direct dependencies
 	@echo '== the lowest versions of direct dependencies'
 	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
 	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
-	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider $(OF_THE_CORE) $(ARGS)
+	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider $(DRIVERS) $(ARGS)
 
-pythons: $(VENV)/.dev ## the tests but faults and services, on every other Python from 3.11 up that is installed
+pythons: $(VENV)/.dev ## the tests but faults and integration, on every other Python from 3.11 up that is installed
 	@for version in 3.11 3.12 3.13 3.14; do \
 		python=; for each in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
 			if "$$each" -c '' 2>/dev/null; then python=$$each; break; fi; done; \
@@ -84,7 +83,7 @@ pythons: $(VENV)/.dev ## the tests but faults and services, on every other Pytho
 		echo "== Python $$version"; \
 		$(BIN)/uv venv -q --allow-existing build/python-$$version --python $$python; \
 		$(BIN)/uv pip install -q --python build/python-$$version/bin/python -c constraints.txt -e '.[all]' --group test $(EXAMPLES); \
-		build/python-$$version/bin/python -m pytest -q -n 2 -p no:cacheprovider --ignore tests/faults $(OF_SERVICES) $(ARGS); \
+		build/python-$$version/bin/python -m pytest -q -n 2 -p no:cacheprovider --ignore tests/faults --ignore tests/integration $(ARGS); \
 	done
 
 constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest versions

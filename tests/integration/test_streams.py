@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import streaming
 
-ROWS = 60_000  # of 250 bytes, and more than 60 MB as instances
+ROWS = 100_000  # of 250 bytes, and about 100 MB as instances
 
 
 @pytest.fixture
@@ -26,15 +26,15 @@ def reading(url):
     return read
 
 
-def test_memory(reading):
-    """A few MiB, where all rows at once take many."""
+def test_memory(reading, url):
+    """A few MiB, where all rows at once take many; asyncmy keeps what it has read for a while."""
     everything = reading("all")
 
     assert everything[0] == ROWS
-    assert everything[1] > 40
+    assert everything[1] > 80
 
     for kind in ("sync", "async"):
         rows, megabytes = reading(kind)
 
         assert rows == ROWS
-        assert megabytes < 32, kind  # asyncmy reads ahead
+        assert megabytes < (64 if kind == "async" and url.startswith("mariadb") else 16), kind
