@@ -49,7 +49,8 @@ class _Group(click.Group):
         ctx: click.Context,
         args: list[str],
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+        is_meant = args and not args[0].startswith("-") and not ctx.resilient_parsing
+        if is_meant and self.get_command(ctx, args[0]) is None:
             near = get_close_matches(args[0], self.commands, 1)
             hint = f"did you mean {near[0]}?" if near else f"see {ctx.command_path} --help"
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)

@@ -489,10 +489,13 @@ def test_what_ends_a_database_command_early(cli, runtime, monkeypatch, error, st
 
 
 def test_names_of_databases_are_completed(cli):
-    """From the runtime that is attached."""
+    """From the runtime that is attached; a command that there is not is no failure."""
     variables = {"_SHOP_COMPLETE": "bash_complete", "COMP_WORDS": "shop db status -d r", "COMP_CWORD": "4"}
 
+    unknown = {**variables, "COMP_WORDS": "shop db stauts -d r"}
+
     assert run(cli, env=variables, prog_name="shop").output.split() == ["plain,reports"]
+    assert run(cli, env=unknown, prog_name="shop").exit_code == run(cli, env=variables, prog_name="shop").exit_code
 
 
 # Attaching
