@@ -326,9 +326,10 @@ async def test_an_anyio_scope_that_is_cancelled(awaited):
     async with awaited.runtime() as runtime:
         manager = runtime.async_manager()
         for _ in range(4):
-            with anyio.move_on_after(0.2) as scope:
+            with anyio.CancelScope() as scope:
                 async with manager.session() as session:
                     await session.execute(text("INSERT INTO t VALUES (1)"))
+                    asyncio.get_running_loop().call_later(0.2, scope.cancel)
                     await session.execute(text(slow(awaited.url)))
             assert scope.cancelled_caught
 
@@ -344,9 +345,10 @@ async def test_a_task_that_is_cancelled_in_its_own_code(awaited):
     async with awaited.runtime() as runtime:
         manager = runtime.async_manager()
         for _ in range(4):
-            with anyio.move_on_after(0.05):
+            with anyio.CancelScope() as scope:
                 async with manager.session() as session:
                     await session.execute(text("INSERT INTO t VALUES (1)"))
+                    asyncio.get_running_loop().call_later(0.05, scope.cancel)
                     await asyncio.sleep(30)
 
         async with manager.session() as session:
