@@ -72,7 +72,8 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
     runtime: Runtime | None = getattr(connection.app.state, RUNTIME, None)
     if runtime is None:
         raise ConfigurationError(
-            "this application has no runtime; call sqlhelpers_fastapi.attach(app) before it starts",
+            "this application has no runtime; call sqlhelpers_fastapi.attach(app) before it starts,"
+            " also for one that is mounted in another: attach(mounted, attach(app))",
         )
     return runtime
 

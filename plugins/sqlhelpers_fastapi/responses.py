@@ -51,7 +51,8 @@ def answer_failures(app: FastAPI, answers: Collection[int]) -> None:
         if found is None:
             raise error
         if found.status == _UNAVAILABLE:
-            _log.warning("answered %s: %s", found.status, type(getattr(error, "orig", None) or error).__name__)
+            named = type(getattr(error, "orig", None) or error).__name__  # its text may name hosts
+            _log.warning("%s %s is answered with %s: %s", connection.method, connection.url.path, found.status, named)
         answered = HTTPException(found.status, found.detail, found.headers or None)
         shaped = app.exception_handlers.get(found.status) or _handler(app, answered, answer)
         return await _handled(shaped or http_exception_handler, connection, answered)

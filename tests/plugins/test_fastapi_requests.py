@@ -167,7 +167,7 @@ def test_an_exhausted_pool_is_unavailable(client, runtime, caplog):
 
     assert (response.status_code, response.json()) == (503, {"detail": "Service Unavailable"})
     assert response.headers["retry-after"].isdigit()
-    assert "answered 503: TimeoutError" in caplog.text
+    assert "GET /two is answered with 503: TimeoutError" in caplog.text
     assert checked_out(runtime) == 0
 
 
