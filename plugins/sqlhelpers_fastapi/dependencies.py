@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from sqlhelpers import DatabaseManager, Runtime
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.exceptions import ConfigurationError, NoSession
 from sqlhelpers.providers import SessionProvider, SyncSessionProvider
 
 RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
@@ -78,6 +78,23 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
     return runtime
 
 
+class _Over:
+    """Stands for the engine of a session that is over, and raises whatever is asked of it.
+
+    SQLAlchemy lets a closed session begin anew: with a connection that nobody gives back, and writes that nobody
+    commits. A stream or a background task would do so unnoticed.
+    """
+
+    def __getattr__(self, _: str) -> Any:
+        raise NoSession(
+            "the session of this request ended before its response: in streams and background tasks,"
+            " open one with SessionProviderDep, or SyncSessionProviderDep in a def",
+        )
+
+
+_OVER: Any = _Over()
+
+
 async def _within_function() -> None:
     """Do nothing, in the scope of a function.
 
@@ -101,6 +118,7 @@ def _session(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
     async def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> AsyncIterator[AsyncSession]:
         async with runtime_of(connection).async_manager(bind).session() as opened:
             yield opened
+        opened.sync_session.bind = _OVER
 
     return session
 
@@ -129,6 +147,7 @@ def _sync_session(bind: str) -> Callable[..., Iterator[Session]]:
     def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> Iterator[Session]:
         with runtime_of(connection).manager(bind).session() as opened:
             yield opened
+        opened.bind = _OVER
 
     return session
 
