@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from sqlhelpers import DatabaseManager, Runtime
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.exceptions import ConfigurationError, NoSession
-from sqlhelpers.providers import SessionProvider, SyncSessionProvider
+from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.providers import SessionProvider, SyncSessionProvider, refuse_use
 
 RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
 
@@ -78,21 +78,10 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
     return runtime
 
 
-class _Over:
-    """Stands for the engine of a session that is over, and raises whatever is asked of it.
-
-    SQLAlchemy lets a closed session begin anew: with a connection that nobody gives back, and writes that nobody
-    commits. A stream or a background task would do so unnoticed.
-    """
-
-    def __getattr__(self, _: str) -> Any:
-        raise NoSession(
-            "the session of this request ended before its response: in streams and background tasks,"
-            " open one with SessionProviderDep, or SyncSessionProviderDep in a def",
-        )
-
-
-_OVER: Any = _Over()
+_OVER = (
+    "the session of this request ended before its response: in streams and background tasks,"
+    " open one with SessionProviderDep, or SyncSessionProviderDep in a def"
+)
 
 
 async def _within_function() -> None:
@@ -118,7 +107,7 @@ def _session(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
     async def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> AsyncIterator[AsyncSession]:
         async with runtime_of(connection).async_manager(bind).session() as opened:
             yield opened
-        opened.sync_session.bind = _OVER
+        refuse_use(opened.sync_session, _OVER)
 
     return session
 
@@ -147,7 +136,7 @@ def _sync_session(bind: str) -> Callable[..., Iterator[Session]]:
     def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> Iterator[Session]:
         with runtime_of(connection).manager(bind).session() as opened:
             yield opened
-        opened.bind = _OVER
+        refuse_use(opened, _OVER)
 
     return session
 
