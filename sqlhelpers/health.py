@@ -28,7 +28,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sqlhelpers.database import Database
     from sqlhelpers.histories import History
     from sqlhelpers.revision_graph import RevisionGraph
+    from sqlhelpers.runtime import Runtime
 
 _log = logging.getLogger(__name__)
 
@@ -112,6 +113,31 @@ def summary(found: Iterable[Readiness]) -> tuple[int, dict[str, dict[str, Any]]]
     return (200 if all(each["is_ready"] for each in body.values()) else 503), body
 
 
+def ask_all(runtime: Runtime, timeout: float | None) -> tuple[Readiness, ...]:
+    """Return whether each database of a runtime can serve, all asked at once."""
+    try:
+        managers = [runtime.manager(bind) for bind in runtime.binds()]
+    except SqlhelpersError as error:
+        return _misconfigured(error)
+    with ThreadPoolExecutor(len(managers)) as threads:
+        return tuple(threads.map(lambda manager: manager.get_readiness(timeout), managers))
+
+
+async def ask_all_async(runtime: Runtime, timeout: float | None) -> tuple[Readiness, ...]:  # noqa: ASYNC109  # as its twin
+    """Return the same, asked with the async managers."""
+    try:
+        managers = [runtime.async_manager(bind) for bind in runtime.binds()]
+    except SqlhelpersError as error:
+        return _misconfigured(error)
+    return tuple(await asyncio.gather(*(manager.get_readiness(timeout) for manager in managers)))
+
+
+def _misconfigured(error: SqlhelpersError) -> tuple[Readiness, ...]:
+    """Log an error that leaves no manager to ask; "default" stands for all databases, as none may be known."""
+    _log.warning("not ready, misconfigured: %s", " ".join(str(error).split()))
+    return (Readiness("default", is_ready=False, detail="misconfigured"),)
+
+
 class Probe:
     """Asks one database whether it can serve, and remembers what it has read in revision files.
 
@@ -154,6 +180,8 @@ class Probe:
             Exception: it is none of the database, its driver, the settings, or the apps.
         """
         bind = self._database.bind
+        if isinstance(error, TimeoutError) and not error.args:
+            error = TimeoutError("no answer in time; the server is silent, or all connections of the pool are in use")
         try:
             with failures_named(bind, self._database.url):
                 raise error

@@ -1,4 +1,4 @@
-"""``SessionProvider`` and its sync twin: what an adapter hands to handlers that outlive the start of their response.
+"""``SessionProvider``, its sync twin, and ``refuse_use``: for handlers that outlive the start of their response.
 
 A framework that streams a response or serves a WebSocket may drop a generator where it stands when the client goes.
 The session in it would stay open, with its connection and its transaction, until the garbage collector comes by.
@@ -7,7 +7,9 @@ The session in it would stay open, with its connection and its transaction, unti
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlhelpers.exceptions import NoSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,3 +138,26 @@ class _SyncBlock:
         """Roll back and close the session."""
         gone = GeneratorExit("the request is over")
         self.__exit__(type(gone), gone, None)
+
+
+class _Over:
+    """Stands for the engine of a session that is over, and raises whatever is asked of it."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __getattr__(self, _: str) -> Any:
+        raise NoSession(self._why)
+
+
+def refuse_use(session: Session, why: str) -> None:
+    """Let a closed session raise ``NoSession`` when it is used again.
+
+    SQLAlchemy lets it begin anew: with a connection that nobody gives back, and writes that nobody commits. A stream or
+    a background task that was given the session of its request would do so unnoticed.
+
+    Args:
+        session: the session, after its block.
+        why: the text of the error, with what to do instead.
+    """
+    session.bind = cast("Any", _Over(why))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -178,13 +177,15 @@ class Runtime:
 
     def readiness(self, timeout: float | None = PROBE_WITHIN) -> tuple[Readiness, ...]:
         """Return whether each database can serve, all asked at once; see ``sqlhelpers.health``."""
-        managers = [self.manager(bind) for bind in self.binds()]
-        with ThreadPoolExecutor(len(managers)) as threads:
-            return tuple(threads.map(lambda manager: manager.get_readiness(timeout), managers))
+        from sqlhelpers.health import ask_all
+
+        return ask_all(self, timeout)
 
     async def async_readiness(self, timeout: float | None = PROBE_WITHIN) -> tuple[Readiness, ...]:  # noqa: ASYNC109
         """Return the same, asked with the async managers."""
-        return tuple(await asyncio.gather(*(self.async_manager(bind).get_readiness(timeout) for bind in self.binds())))
+        from sqlhelpers.health import ask_all_async
+
+        return await ask_all_async(self, timeout)
 
     def perform_on_all(
         self,

@@ -13,7 +13,7 @@ from databases import MODELS, REVISIONS, execute, runtime
 from projects import revision_text
 from sqlalchemy import event, make_url
 
-from sqlhelpers import DatabaseManager, Readiness, health, report
+from sqlhelpers import DatabaseManager, Readiness, Runtime, health, report
 from sqlhelpers.exceptions import PoolerNotSet, UnknownBind
 
 pytestmark = pytest.mark.usefixtures("shop")
@@ -347,10 +347,11 @@ def test_an_error_of_ours_is_raised(sqlite_url, asked, monkeypatch):
         asked(made)
 
 
-def test_a_server_that_does_not_answer_times_out(asked):
-    """A probe ends in its time, and not in that of the database."""
+def test_a_server_that_does_not_answer_times_out(asked, caplog):
+    """A probe ends in its time, and not in that of the database; the log says what to look at."""
     with silent_server() as port, runtime(f"postgresql://u:p@127.0.0.1:{port}/x") as made:
         assert words(asked(made, 0.1)) == [(False, "timed out")]
+    assert "the server is silent, or all connections of the pool are in use" in caplog.text
 
 
 def test_probes_of_a_silent_server_wait_together():
@@ -381,10 +382,24 @@ def test_all_binds_are_asked(tmp_path, asked):
     assert health.summary(found)[0] == 503
 
 
-def test_no_database_at_all_is_an_error(asked):
-    """A service without a database should have no probe for it."""
-    with runtime({}, apps={}) as made, pytest.raises(UnknownBind):
-        asked(made)
+def test_no_database_at_all_is_misconfigured(asked, caplog):
+    """A service that has been given no database is not ready, and its log says which setting it lacks."""
+    with runtime({}, apps={}) as made:
+        found = asked(made)
+
+    assert [(each.bind, each.is_ready, each.detail) for each in found] == [("default", False, "misconfigured")]
+    assert "set DATABASE_URL" in caplog.text
+
+
+def test_settings_that_are_wrong_are_misconfigured(asked, caplog, monkeypatch, tmp_path):
+    """So is one whose settings cannot be read: a probe reads them first, and must answer all the same."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.sqlhelpers]\nlock_timeouts = 1\n")
+    with Runtime() as made:
+        found = asked(made)
+
+    assert words(found) == [(False, "misconfigured")]
+    assert "lock_timeouts" in caplog.text
 
 
 def test_a_manager_without_a_runtime_can_be_asked(shop, sqlite_url, caplog):

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sqlhelpers import DatabaseManager, Runtime
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.providers import SessionProvider, SyncSessionProvider
+from sqlhelpers.providers import SessionProvider, SyncSessionProvider, refuse_use
 
 RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
 
@@ -72,9 +72,16 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
     runtime: Runtime | None = getattr(connection.app.state, RUNTIME, None)
     if runtime is None:
         raise ConfigurationError(
-            "this application has no runtime; call sqlhelpers_fastapi.attach(app) before it starts",
+            "this application has no runtime; call sqlhelpers_fastapi.attach(app) before it starts,"
+            " also for one that is mounted in another: attach(mounted, attach(app))",
         )
     return runtime
+
+
+_OVER = (
+    "the session of this request ended before its response: in streams and background tasks,"
+    " open one with SessionProviderDep, or SyncSessionProviderDep in a def"
+)
 
 
 async def _within_function() -> None:
@@ -100,6 +107,7 @@ def _session(bind: str) -> Callable[..., AsyncIterator[AsyncSession]]:
     async def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> AsyncIterator[AsyncSession]:
         async with runtime_of(connection).async_manager(bind).session() as opened:
             yield opened
+        refuse_use(opened.sync_session, _OVER)
 
     return session
 
@@ -128,6 +136,7 @@ def _sync_session(bind: str) -> Callable[..., Iterator[Session]]:
     def session(connection: HTTPConnection, _: Annotated[None, _WITHIN_FUNCTION]) -> Iterator[Session]:
         with runtime_of(connection).manager(bind).session() as opened:
             yield opened
+        refuse_use(opened, _OVER)
 
     return session
 

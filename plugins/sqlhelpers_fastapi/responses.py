@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fastapi import HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
@@ -51,7 +52,9 @@ def answer_failures(app: FastAPI, answers: Collection[int]) -> None:
         if found is None:
             raise error
         if found.status == _UNAVAILABLE:
-            _log.warning("answered %s: %s", found.status, type(getattr(error, "orig", None) or error).__name__)
+            named = type(getattr(error, "orig", None) or error).__name__  # its text may name hosts
+            path = quote(connection.url.path)  # decoded, it may have what a terminal obeys
+            _log.warning("%s %s is answered with %d: %s", connection.method, path, found.status, named)
         answered = HTTPException(found.status, found.detail, found.headers or None)
         shaped = app.exception_handlers.get(found.status) or _handler(app, answered, answer)
         return await _handled(shaped or http_exception_handler, connection, answered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from flask import request
 from werkzeug.exceptions import ServiceUnavailable, default_exceptions
@@ -73,9 +74,8 @@ class Requests:
                 raise
         if answer.retry_after is not None:  # the fault is not the client's; the text of the error may name hosts
             named = type(getattr(error, "orig", None) or error).__name__
-            self._app.logger.warning(
-                "%s %s is answered with %d: %s", request.method, request.path, answer.status, named
-            )
+            path = quote(request.path)  # decoded, it may have line breaks
+            self._app.logger.warning("%s %s is answered with %d: %s", request.method, path, answer.status, named)
         return inner(*given[:-1], _as_http_exception(answer, error))
 
     def process_response(self, inner: Callable[..., Response], *given: Any) -> Response:

@@ -9,6 +9,7 @@ from flask import current_app, has_app_context, has_request_context
 from flask.globals import app_ctx, request_ctx
 
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.providers import refuse_use
 
 if TYPE_CHECKING:
     from flask.ctx import AppContext, RequestContext
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _SESSIONS = "sqlhelpers_sessions"  # an attribute of the context
 
+_OVER = "this session ended with its request, or its context; in streams and threads, open one with session_provider()"
 _TOO_LATE = (
     "the response to this request is made already, and what is written now would be lost; "
     "use a session of its own: with sqlhelpers_flask.session_provider()() as session"
@@ -61,8 +63,13 @@ class Sessions:
 
     def leave(self, error: BaseException | None = None) -> None:
         """Leave the sessions: they commit, or roll back if there is an error, and close. Others can be had then."""
-        blocks, self._blocks, self._open = self._blocks, ExitStack(), {}
-        blocks.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        blocks, self._blocks = self._blocks, ExitStack()
+        left, self._open = self._open, {}
+        try:
+            blocks.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        finally:
+            for session in left.values():
+                refuse_use(session, _OVER)
 
     def abandon(self) -> None:
         """Leave the sessions, and roll back what was not committed."""

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoResultFound, SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sqlhelpers import Runtime, Settings
-from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.exceptions import ConfigurationError, NoSession
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_fastapi import (
     ManagerDep,
@@ -167,7 +167,7 @@ def test_an_exhausted_pool_is_unavailable(client, runtime, caplog):
 
     assert (response.status_code, response.json()) == (503, {"detail": "Service Unavailable"})
     assert response.headers["retry-after"].isdigit()
-    assert "answered 503: TimeoutError" in caplog.text
+    assert "GET /two is answered with 503: TimeoutError" in caplog.text
     assert checked_out(runtime) == 0
 
 
@@ -485,6 +485,46 @@ async def test_a_client_that_goes_leaves_nothing_of_a_stream(app, runtime, kind)
         gc.collect()  # the generators end without a word
         await asyncio.sleep(0)
     assert count(runtime) == 0
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_the_session_of_the_request_is_of_no_use_to_a_stream(app, runtime, kind):
+    """It ended before the response: a stream that asks it hears so, and takes no connection that nobody gives back."""
+
+    @app.get("/async")
+    async def stream(session: SessionDep) -> StreamingResponse:
+        async def lines():
+            yield str(await session.scalar(COUNT))
+
+        return StreamingResponse(lines())
+
+    @app.get("/sync")
+    def sync_stream(session: SyncSessionDep) -> StreamingResponse:
+        def lines():
+            yield str(session.scalar(COUNT))
+
+        return StreamingResponse(lines())
+
+    with TestClient(app) as client, pytest.raises(NoSession, match="SessionProviderDep"):
+        client.get(f"/{kind}")
+    assert checked_out(runtime) == 0
+
+
+def test_the_session_of_the_request_is_of_no_use_to_a_background_task(app, runtime):
+    """What a task writes with it would never be committed, so it is an error."""
+
+    @app.post("/later")
+    async def later(tasks: BackgroundTasks, session: SessionDep) -> None:
+        async def work() -> None:
+            session.add(Book(id=1))
+            await session.commit()
+
+        await session.execute(COUNT)  # it has a connection before
+        tasks.add_task(work)
+
+    with TestClient(app) as client, pytest.raises(NoSession, match="SessionProviderDep"):
+        client.post("/later")
+    assert (count(runtime), checked_out(runtime)) == (0, 0)
 
 
 def test_a_sync_stream(app, client, runtime):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from werkzeug.exceptions import Conflict, HTTPException, ServiceUnavailable
 
 from sqlhelpers import Adapter, Runtime, Settings, get_one
-from sqlhelpers.exceptions import ConfigurationError, UnknownBind
+from sqlhelpers.exceptions import ConfigurationError, NoSession, UnknownBind
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_flask import (
     FlaskAdapter,
@@ -410,6 +410,23 @@ def test_session_of_the_request_while_streaming(app, client, tmp_path):
     assert names(tmp_path) == []
 
 
+def test_held_session_while_streaming(app, client, runtime):
+    """A session that the view has kept for its stream is over too: it takes no connection that nobody gives back."""
+
+    @app.get("/")
+    def index():
+        held = get_session()
+
+        def lines():
+            yield str(held.scalar(text("SELECT 1")))
+
+        return Response(lines())
+
+    with pytest.raises(NoSession, match="session_provider"):
+        client.get("/")
+    assert runtime.manager().engine.pool.checkedout() == 0
+
+
 def test_closed_stream(app, client, tmp_path, runtime):
     """A client that goes away in the middle of a stream rolls its session back."""
 
@@ -687,6 +704,17 @@ def test_out_of_reach(app, client, tmp_path, runtime, caplog):
     assert response.headers["Retry-After"] == "2"
     assert "GET / is answered with 503: OperationalError" in caplog.text
     assert str(tmp_path) not in caplog.text
+
+
+def test_out_of_reach_is_one_line(app, client, tmp_path, runtime, caplog):
+    """What a client writes into the path begins no line of its own in the log."""
+    runtime.dispose()
+    (tmp_path / "default.db").unlink()
+    (tmp_path / "default.db").mkdir()
+    app.get("/<_>")(lambda _: str(session.scalar(text("SELECT 1"))))
+
+    assert client.get("/a%0Ab").status_code == 503
+    assert "GET /a%0Ab is answered with 503" in caplog.text
 
 
 @pytest.mark.usefixtures("runtime")
