@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +18,9 @@ R = TypeVar("R")
 #: How many seconds a task has to roll back, once a signal has cancelled it.
 GRACE = 10.0
 
+#: For how many seconds a loop that does not take up a signal only counts as busy.
+BLOCKED = 1.0
+
 _ENDINGS = "sqlhelpers_endings"  # an attribute of the loop
 
 
@@ -24,7 +28,8 @@ def run(main: Callable[[], Coroutine[Any, Any, R]], *, debug: bool | None = None
     """Run ``main()`` in an event loop of its own, as ``asyncio.run`` does, and return its result.
 
     SIGINT and SIGTERM cancel it. A second signal does not disturb the roll-back that the first has begun; one that has
-    not ended within ``GRACE`` seconds is given up.
+    not ended within ``GRACE`` seconds is given up. Code that blocks the loop is interrupted by a signal that comes more
+    than ``BLOCKED`` seconds after the first.
 
     Args:
         main: makes the coroutine.
@@ -54,6 +59,8 @@ class _Interrupt:
         self.loop = loop
         self.signal: type[KeyboardInterrupt] | None = None
         self.has_cancelled = False
+        self._is_taken_up = False
+        self._since = 0.0
         self._task: asyncio.Task[Any] | None = None
 
     def run(self, main: Coroutine[Any, Any, R]) -> R:
@@ -69,10 +76,14 @@ class _Interrupt:
     def on_signal(self, number: int, _: object) -> None:
         if self.signal is None:
             self.signal = signals.RAISED[number]
+            self._since = time.monotonic()
             if not self.loop.is_closed():
                 self.loop.call_soon_threadsafe(self._cancel)  # which also wakes the loop
+        elif not self._is_taken_up and time.monotonic() - self._since > BLOCKED:
+            raise self.signal
 
     def _cancel(self) -> None:
+        self._is_taken_up = True
         self.has_cancelled = self._task is not None and self._task.cancel()
         self.loop.call_later(GRACE, self._give_up)
 

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,6 @@ from sqlhelpers.revision_graph import RevisionFile, RevisionGraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 class Uncertain(Exception):
@@ -67,7 +67,7 @@ class RevisionFiles:
         try:
             with os.scandir(self._versions) as entries:
                 files = sorted((each.name, each) for each in entries if _IS_REVISION(each.name))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             files = []
         for name, entry in files:
             stat = entry.stat()
@@ -77,7 +77,7 @@ class RevisionFiles:
         if known is not None and known.times == times and known.is_settled:
             return known
         now = time.time_ns()
-        path = (self._versions / name).resolve()
+        path = self._versions / name  # a link in it may lead elsewhere when the file is run
         source, is_computed = path.read_bytes(), False
         try:
             said = identifiers(source)
@@ -85,7 +85,7 @@ class RevisionFiles:
             said, is_computed = _run(path), True
         file = RevisionFile(str(path), *said, checksum_of(source))
         found = _Known(times, now - max(times[:2]) > _TICK, is_computed, file)
-        return known if known == found else found
+        return known if known is not None and known == found else found
 
     @cached_property
     def _store(self) -> Path | None:
@@ -123,8 +123,13 @@ class RevisionFiles:
         with suppress(OSError):
             self._store.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=self._store.parent, delete=False) as written:
-                written.write(_digest(text) + b"\n" + text)
-            os.replace(written.name, self._store)  # noqa: PTH105  # whole or not at all
+                part = Path(written.name)
+                try:
+                    written.write(_digest(text) + b"\n" + text)
+                    written.flush()
+                    part.replace(self._store)  # whole or not at all
+                except OSError:
+                    part.unlink()
 
 
 _Times = tuple[int, int, int]  # when the content and the entry were changed, in nanoseconds, and the size
@@ -140,7 +145,7 @@ class _Known(NamedTuple):
 
 
 _TICK = 2_000_000_000  # nanoseconds: the coarsest clock of a file system
-_FORMAT = f"1 {version('sqlhelpers')}"
+_FORMAT = f"2 {version('sqlhelpers')}"
 _IS_REVISION = re.compile(r"(?!\.\#|__init__).*\.py$").match  # as Alembic's rule
 
 
@@ -179,7 +184,7 @@ def identifiers(source: bytes) -> tuple[str, tuple[str, ...], tuple[str, ...], t
         revision, down_revisions = values["revision"], values["down_revision"]
     except KeyError as error:
         raise Uncertain(str(error)) from error
-    if not isinstance(revision, str) or set(revision) & set("@-+"):
+    if not isinstance(revision, str) or not revision or set(revision) & set("@-+"):
         raise Uncertain(revision)
     return revision, _words(down_revisions), _words(values.get("branch_labels")), _words(values.get("depends_on"))
 
@@ -247,14 +252,20 @@ def _run(path: Path) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, 
     """Return what a file says once it is run, as Alembic runs it."""
     from alembic.script import Script, ScriptDirectory
 
-    script = Script._from_path(ScriptDirectory(path.parent), path)
-    assert script is not None
-    labels, depends_on = _words(script._orig_branch_labels), _words(script.dependencies)
-    return script.revision, script._versioned_down_revisions, labels, depends_on
+    try:
+        script = Script._from_path(ScriptDirectory(path.parent), path)
+        assert script is not None
+        if not isinstance(script.revision, str) or not script.revision:
+            raise TypeError(f"revision is {script.revision!r}, which is no identifier")  # noqa: TRY301  # told of below
+        labels, depends_on = _words(script._orig_branch_labels), _words(script.dependencies)
+        return script.revision, _words(script._versioned_down_revisions), labels, depends_on
+    except Exception as error:
+        vars(error)["revision_file"] = str(path)  # SyntaxError and AttributeError do not always name it
+        raise
 
 
 def _words(value: Any) -> tuple[str, ...]:
     words = () if value is None else (value,) if isinstance(value, str) else value
     if not isinstance(words, tuple | list) or not all(isinstance(word, str) for word in words):
-        raise Uncertain(repr(value))
+        raise Uncertain(f"{value!r} names no revisions")
     return tuple(words)

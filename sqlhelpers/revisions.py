@@ -134,7 +134,7 @@ class Revisions:
             files = [frame.filename for frame in frames if self.folder.absolute() in Path(frame.filename).parents]
             doubts = "; ".join(str(warning.message) for warning in caught)  # Alembic warns, then stumbles
             reason = doubts or " ".join(f"{type(error).__name__}: {error}".split())
-            where = files[-1] if files else self.folder
+            where = files[-1] if files else getattr(error, "revision_file", self.folder)
             raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}") from error
         for warning in caught:
             if re.search("more than once|is not present", str(warning.message)):

@@ -197,6 +197,7 @@ def test_version_help_and_completion(command):
 
     assert version.stdout.startswith("sqlhelpers, version ")
     assert "run-sync" in help_.stdout
+    assert "\n  Example: sqlhelpers run-sync -d default" in command("run-sync", "--help").stdout
     assert nothing.status == 2
     assert all("_SQLHELPERS_COMPLETE" in script.stdout for script in scripts)
 

@@ -18,7 +18,7 @@ LONG_AGO = 1_700_000_000
 def write(folder: Path, name: str, text: str) -> Path:
     """Write a revision file that is old enough to be believed."""
     file = folder / "versions" / f"{name}.py"
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     os.utime(file, (LONG_AGO, LONG_AGO))
     return file
@@ -119,6 +119,36 @@ def test_a_file_that_cannot_be_run_is_named(folder):
 
     with pytest.raises(AppError, match=r"versions/c\.py cannot be read: ModuleNotFoundError: .*nothing_of_this_name"):
         Revisions(RevisionFiles(folder)).heads()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "\0",
+        "revision = 3\ndown_revision = None\n",
+        "revision = ''\ndown_revision = None\n",
+        "revision = 'c'\ndown_revision = 3\n",
+    ],
+)
+def test_a_file_that_says_nothing_is_named(folder, broken):
+    """Also where the error that it causes does not say which file it is."""
+    write(folder, "c", broken)
+
+    with pytest.raises(AppError, match=r"versions/c\.py cannot be read: "):
+        Revisions(RevisionFiles(folder)).heads()
+
+
+def test_a_folder_that_may_not_be_read_is_not_empty(folder, monkeypatch):
+    """It is an error, which says what is wrong, and nothing about writing the first revision."""
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    with pytest.raises(AppError, match=r"cannot be read: PermissionError: .*versions"):
+        Revisions(RevisionFiles(folder)).head()
 
 
 def test_nothing_is_run_to_know_the_heads(folder):
@@ -236,6 +266,33 @@ def test_a_cache_that_cannot_be_written_is_no_error(folder, tmp_path):
     (tmp_path / "cache").write_text("in the way")
 
     assert revisions(RevisionFiles(folder, tmp_path / "cache")) == ["a1", "b2"]
+
+
+def test_a_cache_that_cannot_be_replaced_leaves_nothing_behind(folder, tmp_path):
+    """Where a folder is in the way of the file, what was written beside it is removed."""
+    cache = tmp_path / "cache"
+    RevisionFiles(folder, cache).graph()
+    (kept,) = cache.rglob("*.json")
+    kept.unlink()
+    kept.mkdir()
+
+    assert revisions(RevisionFiles(folder, cache)) == ["a1", "b2"]
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+@pytest.mark.usefixtures("settled")
+def test_files_are_where_the_link_to_their_folder_leads_now(tmp_path):
+    """Not where it led when they were read, which is how releases are switched."""
+    write(tmp_path / "old", "a", plain("a1"))
+    link = tmp_path / "current"
+    link.symlink_to("old")
+    RevisionFiles(link, tmp_path / "cache").graph()
+    (tmp_path / "old").rename(tmp_path / "new")
+    link.unlink()
+    link.symlink_to("new")
+    files = Revisions(RevisionFiles(link, tmp_path / "cache"))
+
+    assert files.script.get_revision("a1").module.revision == "a1"
 
 
 @pytest.mark.usefixtures("settled")

@@ -98,6 +98,10 @@ def _decorated(passing: Callable[..., cli.Passing], function: Callable[..., Any]
 
     update_wrapper(wrapper, function)
     signature = inspect.signature(function)
+    if not signature.parameters:
+        raise ConfigurationError(
+            f"{function.__name__}() takes no argument, so it cannot be given a session or a manager"
+        )
     first, *others = signature.parameters.values()
     if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):  # Typer takes what it sees for its own
         wrapper.__annotations__ = {k: v for k, v in wrapper.__annotations__.items() if k != first.name}

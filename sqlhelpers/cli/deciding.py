@@ -17,9 +17,8 @@ from sqlhelpers.exceptions import Refused
 @click.option("--revision", help="The revision that the tables are at. Default: the newest.")
 @database
 def adopt(app: str | None, revision: str | None, bind: str) -> None:
-    r"""Record the revision of tables that were made without it, if they are as it makes them.
+    """Record the revision of tables that were made without it, if they are as it makes them.
 
-    \b
     Example: sqlhelpers adopt bookshop
     """
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
@@ -34,9 +33,8 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
 @click.option("--rolled-back", is_flag=True, help="All that it had done is undone, by hand.")
 @database
 def repair(app: str | None, bind: str, *, applied: bool, rolled_back: bool) -> None:
-    r"""Say that a revision which was interrupted has been completed, or undone, by hand.
+    """Say that a revision which was interrupted has been completed, or undone, by hand.
 
-    \b
     Example: sqlhelpers repair bookshop --rolled-back
     """
     if applied and rolled_back:
@@ -59,9 +57,8 @@ def repair(app: str | None, bind: str, *, applied: bool, rolled_back: bool) -> N
 @database
 @yes
 def downgrade(app: str, revision: str, bind: str, *, yes: bool) -> None:
-    r"""Undo the revisions of an app down to REVISION, which can also be -1 or base.
+    """Undo the revisions of an app down to REVISION, which can also be -1 or base.
 
-    \b
     Example: sqlhelpers downgrade bookshop -1
     """
     confirm(f"Undo the revisions of {app!r} after {revision} in database {bind!r}? Data can be lost.", yes=yes)
@@ -76,9 +73,8 @@ def downgrade(app: str, revision: str, bind: str, *, yes: bool) -> None:
 @database
 @yes
 def drop(app: str | None, bind: str, *, yes: bool) -> None:
-    r"""Drop the tables of an app, or of all apps, with all that is in them.
+    """Drop the tables of an app, or of all apps, with all that is in them.
 
-    \b
     Example: sqlhelpers drop bookshop
     """
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
@@ -96,9 +92,8 @@ def drop(app: str | None, bind: str, *, yes: bool) -> None:
 @database
 @yes
 def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
-    r"""Remove what records the position of an app that is not installed any more.
+    """Remove what records the position of an app that is not installed any more.
 
-    \b
     Example: sqlhelpers retire oldshop --drop-tables
     """
     with open_runtime() as runtime, redirect_stdout(sys.stderr):

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 @databases
 @json_option
 def check(binds: Sequence[str], *, as_json: bool) -> None:
-    r"""Find whatever is not as the code has it: drift, revisions, what an empty database would get. 1 if there is any.
+    """Find whatever is not as the code has it: drift, revisions, what an empty database would get. 1 if there is any.
 
-    \b
     Example: sqlhelpers check -d default
     """
     rows: list[dict[str, str | None]] = []
@@ -55,9 +54,8 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
 @databases
 @json_option
 def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
-    r"""Show what was done to databases: which revision, when, for how long, and by whom.
+    """Show what was done to databases: which revision, when, for how long, and by whom.
 
-    \b
     Example: sqlhelpers journal bookshop
     """
     rows: list[dict[str, Any]] = []
@@ -125,9 +123,8 @@ def config(*, as_json: bool) -> None:
 @cli.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the completion script for a shell.
+    """Print the completion script for a shell.
 
-    \b
     Example: eval "$(sqlhelpers completion bash)"
     """
     from click.shell_completion import get_completion_class

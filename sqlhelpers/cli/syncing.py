@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 @click.option("--sql", "as_sql", is_flag=True, help="Print what all revisions do as SQL; connect to nothing.")
 @json_option
 def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_sql: bool, as_json: bool) -> None:
-    r"""Create or upgrade databases; run it as often as you like.
+    """Create or upgrade databases; run it as often as you like.
 
-    \b
     Example: sqlhelpers run-sync -d default --dry-run
     """
     if as_sql:
@@ -48,9 +47,8 @@ def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_sql: bool, 
 @click.option("--check", is_flag=True, help="End with status 1 unless everything is up to date.")
 @json_option
 def status(binds: Sequence[str], *, check: bool, as_json: bool) -> None:
-    r"""Show the state of databases, and change nothing.
+    """Show the state of databases, and change nothing.
 
-    \b
     Example: sqlhelpers status --check
     """
     with open_runtime() as runtime, printed(as_json, found) as show:

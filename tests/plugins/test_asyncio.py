@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -291,6 +292,28 @@ def test_more_signals_do_not_disturb_the_roll_back(runtime, sqlite_url):
 
     assert ended.value.code == 143
     assert seen == ["cleaned up"]
+    assert ids(sqlite_url) == []
+
+
+def test_a_blocked_loop_is_interrupted_by_another_signal(runtime, monkeypatch, sqlite_url):
+    """Not by the first, and not by one that comes along with it; what was written is rolled back."""
+    monkeypatch.setattr(loops, "BLOCKED", 0.05)
+    sent = []
+
+    async def main() -> None:
+        async with session() as opened:
+            await opened.execute(INSERT, {"id": 1})
+            for pause in (0, 0, 0.1):  # nothing is awaited
+                time.sleep(pause)  # noqa: ASYNC251
+                sent.append(pause)
+                signal.raise_signal(signal.SIGTERM)
+            sent.append("not interrupted")
+
+    with pytest.raises(SystemExit) as ended:
+        run(main, runtime=runtime)
+
+    assert ended.value.code == 143
+    assert sent == [0, 0, 0.1]
     assert ids(sqlite_url) == []
 
 

@@ -361,6 +361,16 @@ def test_a_database_out_of_reach_is_one_line(is_async):
     assert done.output.count("\n") == 1
 
 
+@pytest.mark.parametrize("decorator", [pass_session, pass_manager])
+def test_a_function_without_arguments_is_named(decorator):
+    """It has no place for a session, nor for a manager."""
+
+    def add() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"add\(\) takes no argument"):
+        decorator(add)
+
+
 def test_without_a_runtime_the_error_says_what_to_call():
     """A command line that nobody has attached to."""
 
