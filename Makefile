@@ -40,10 +40,8 @@ test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and M
 	@echo '== the tests; servers that are not installed are named in the summary'
 	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
 
-bench: $(VENV)/.dev ## what queries and a service cost beside the same by hand, and the memory that streams take
-	@$(BIN)/python tests/benchmarks/throughput.py
-	@$(BIN)/python tests/benchmarks/streams.py
-	@$(BIN)/python tests/benchmarks/service.py
+bench: $(VENV)/.dev ## what all costs beside plain Alembic and SQLAlchemy, in a table and build/bench.json (FULL=1: all rounds)
+	@$(BIN)/python tests/benchmarks/everything.py $(if $(FULL),full)
 
 check: lint types contracts wheel minimum pythons ## run every check but the tests on the newest versions
 
@@ -66,7 +64,7 @@ wheel: $(VENV)/.dev ## the built wheel, installed alone into a fresh environment
 	@cd build/wheel && DATABASE_URL=sqlite:///x.db ../../tests/smoke.sh env/bin
 
 # what other versions need not repeat: crashes and decisions, which are of the core, and environments and services
-DRIVERS := --ignore-glob='*/faults/test_[!pt]*' --ignore-glob='*/integration/test_[!as]*' --ignore-glob='*wheels.py'
+DRIVERS := --ignore-glob='*/faults/test_[!pt]*' --ignore-glob='*/faults/test_processes*' --ignore-glob='*/integration/test_[!as]*' --ignore-glob='*wheels.py'
 
 minimum: $(VENV)/.dev ## the tests but services, and crashes and decisions, at the lowest versions of direct dependencies
 	@echo '== the lowest versions of direct dependencies'

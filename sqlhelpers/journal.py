@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, inspect, select
-from sqlalchemy.dialects.mysql import DATETIME
+from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, TypeDecorator, inspect, select
 
 from sqlhelpers.report import JournalEntry
 from sqlhelpers.revision_files import checksum_of
@@ -22,12 +21,25 @@ from sqlhelpers.server_locks import me
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy.engine import Connection, RowMapping
+    from sqlalchemy.engine import Connection, Dialect, RowMapping
+    from sqlalchemy.types import TypeEngine
 
 #: The name of the table.
 JOURNAL = "sqlhelpers_journal"
 
-_When = DateTime().with_variant(DATETIME(fsp=6), "mysql", "mariadb")
+
+class _When(TypeDecorator[datetime]):
+    """A time with microseconds. SQLAlchemy's ``with_variant`` would import MySQL's dialect for every database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name not in ("mysql", "mariadb"):
+            return super().load_dialect_impl(dialect)
+        from sqlalchemy.dialects.mysql import DATETIME
+
+        return dialect.type_descriptor(DATETIME(fsp=6))
 
 
 @cache

@@ -76,8 +76,9 @@ class PluginManager(Hooks):
             DiscoveryError: with one error for each entry point that cannot be used. The others are loaded.
         """
         errors: list[SqlhelpersError] = []
+        installed = entry_points()  # each call reads those of all distributions
         for group, load in ((PLUGINS, self._load_plugin), (APPS, self._load_app), (ADAPTERS, self._note_adapter)):
-            for name, points in _by_name(group):
+            for name, points in _by_name(installed.select(group=group)):
                 reason = _why_not(name, group, disabled, enabled_apps)
                 if reason:
                     self._note(points, "disabled", reason=reason)
@@ -216,9 +217,9 @@ class PluginManager(Hooks):
         return self.adapter(name)
 
 
-def _by_name(group: str) -> Iterator[tuple[str, list[EntryPoint]]]:
+def _by_name(installed: Iterable[EntryPoint]) -> Iterator[tuple[str, list[EntryPoint]]]:
     found: dict[str, list[EntryPoint]] = defaultdict(list)
-    for point in entry_points(group=group):
+    for point in installed:
         found[point.name].append(point)
     yield from sorted(found.items())
 
@@ -246,7 +247,10 @@ def _why_not(name: str, group: str, disabled: Iterable[str], enabled_apps: Colle
 
 
 def _distribution(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+    if not point.dist:
+        return "an unknown distribution"
+    metadata = point.dist.metadata  # parsed anew each time that it is asked for
+    return f"{metadata['Name']} {metadata['Version']}"
 
 
 def _label(point: EntryPoint) -> str:

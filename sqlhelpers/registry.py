@@ -94,7 +94,7 @@ class AppRegistry:
         errors += self._unknown_names(apps)
         if not apps and not errors:
             return {}, {}
-        from sqlhelpers.models import ModelModules  # brings SQLAlchemy's ORM
+        from sqlhelpers.modelmodules import ModelModules  # brings SQLAlchemy's ORM
 
         modules = ModelModules()
         for name, app in apps.items():

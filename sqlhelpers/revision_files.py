@@ -66,11 +66,12 @@ class RevisionFiles:
         """Yield the files that Alembic would take, in its order, and what tells that they have changed."""
         try:
             with os.scandir(self._versions) as entries:
-                files = sorted((each.name, each) for each in entries if _IS_REVISION(each.name))
+                names = sorted(each.name for each in entries if _IS_REVISION(each.name))
         except (FileNotFoundError, NotADirectoryError):
-            files = []
-        for name, entry in files:
-            stat = entry.stat()
+            names = []
+        folder = os.fspath(self._versions)
+        for name in names:
+            stat = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116  # an entry would keep what it is told: megabytes
             yield name, (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
 
     def _look(self, name: str, times: _Times, known: _Known | None) -> _Known:

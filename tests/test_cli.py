@@ -13,6 +13,7 @@ import time
 import pytest
 from projects import Finished, revision_text
 
+from sqlhelpers import DatabaseReport
 from sqlhelpers.cli import printing
 
 MODELS = """
@@ -256,6 +257,26 @@ def test_a_bar_is_drawn_on_a_terminal_when_there_is_much_to_do(monkeypatch):
 
     assert few._progress is None
     assert (task.completed, task.total, task.description) == (1, 10, "notes n2")
+
+
+def test_a_bar_counts_databases_if_there_are_many(monkeypatch):
+    """It tells of each that is done, and has one line for the revisions of the one at hand."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    report = DatabaseReport(bind="a7", url="sqlite://", apps=())
+    seen: list[DatabaseReport] = []
+    with printing.Bar() as few:
+        few.over(2, seen.append)(report)
+    with printing.Bar() as many:
+        done = many.over(50, seen.append)
+        for _ in range(3):
+            many.advance("notes", "n1", 1, 10)
+            done(report)
+        databases, revisions = many._progress.tasks
+
+    assert few._progress is None
+    assert seen == [report] * 4
+    assert (databases.completed, databases.total, databases.description) == (3, 50, "a7")
+    assert (revisions.completed, revisions.total) == (0, 10)
 
 
 @pytest.mark.parametrize("words", [["run-sync", "--json"], ["status", "--json"], ["plugins", "--json"]])

@@ -107,20 +107,42 @@ def table(rows: Iterable[list[str]]) -> None:
 
 
 class Bar:
-    """A progress bar on stderr, if stderr is a terminal and there is much to do."""
+    """A progress bar on stderr, if stderr is a terminal and there is much to do: for databases, and for revisions."""
 
     def __init__(self) -> None:
         self._wanted = sys.stderr.isatty()  # asked once: the bar puts something else in the place of stderr
         self._progress: Any = None
-        self._task: Any = None
+        self._databases: Any = None
+        self._revisions: Any = None
 
     def __enter__(self) -> Self:
         return self
+
+    def over(self, total: int, done: Callable[[DatabaseReport], None]) -> Callable[[DatabaseReport], None]:
+        """Return what is to be called when one of so many databases is done: it calls ``done``, and shows it."""
+        if total < _MANY or not self._wanted:
+            return done
+        progress = self._started()
+        self._databases = progress.add_task("databases", total=total)
+
+        def seen(report: DatabaseReport) -> None:
+            done(report)
+            progress.update(self._databases, advance=1, description=report.bind)
+
+        return seen
 
     def advance(self, app: str | None, revision: str, position: int, total: int) -> None:
         """Show that a revision is about to run."""
         if total < _MANY or not self._wanted:
             return
+        progress = self._started()
+        if self._revisions is None or position == 1:
+            if self._revisions is not None:
+                progress.remove_task(self._revisions)  # of the app, or the database, before
+            self._revisions = progress.add_task("", total=total)
+        progress.update(self._revisions, completed=position - 1, description=f"{app or ''} {revision}".strip())
+
+    def _started(self) -> Any:
         if self._progress is None:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -128,9 +150,7 @@ class Bar:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
             self._progress.start()
-        if self._task is None or position == 1:
-            self._task = self._progress.add_task("", total=total)
-        self._progress.update(self._task, completed=position - 1, description=f"{app or ''} {revision}".strip())
+        return self._progress
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:

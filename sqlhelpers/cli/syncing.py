@@ -39,7 +39,8 @@ def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_sql: bool, 
         click.echo("".join(texts), nl=False)
         return
     with open_runtime() as runtime, printed(as_json, planned if dry_run else done) as show, Bar() as bar:
-        runtime.run_sync(binds, dry_run=dry_run, wait=wait, progress=bar.advance, done=show)
+        seen = bar.over(len(runtime.binds(binds)), show)
+        runtime.run_sync(binds, dry_run=dry_run, wait=wait, progress=bar.advance, done=seen)
 
 
 @cli.command()

@@ -1,10 +1,9 @@
 """What a request costs with sessions of ours, beside the same application by hand; both under real load over HTTP.
 
-``make bench``, or ``python tests/benchmarks/service.py [rounds]``. Three servers run side by side: ours, one by hand,
-and another one by hand, its twin. In each round each of them, in changing order, gets the same requests from the same
-number of clients. Shown are medians with the middle half of the rounds, and the medians of the rounds' ratios with what
-they are between with 95 % confidence. That of the twins should have 1 in it: it says what the run can resolve. The
-clients and the database share the processors with the servers.
+``python tests/benchmarks/service.py [full]``, or ``make bench`` with all the others. Three servers run side by side:
+ours, one by hand, and another one by hand, its twin. In each round each of them, in changing order, gets the same
+requests from the same number of clients. The ratio of the twins says what the run can resolve: it should be near 1.
+The clients and the database share the processors with the servers.
 """
 
 from __future__ import annotations
@@ -16,20 +15,24 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from measuring import spread, sure_ratio
+from measuring import Figure
 from querying import Book, library
 from servers import PostgresServer
 from services import Service, serving
 from sqlalchemy import insert
 from throwaway import ServerAbsent, running
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 CLIENTS = 16
 REQUESTS = 240  # to one server in one round
 WAYS = {"ours": "ours", "by hand": "by_hand", "its twin": "by_hand"}
-FIGURES = {"CPU of the server per request": 1.05, "p50": 1.2, "p99": 1.2}
+FIGURES = {"CPU per request": 1.05, "p50": 1.2, "p99": 1.2}
 
 
 def processor_time(pid: int) -> float:
@@ -69,8 +72,8 @@ def one_round(service: Service, method: str) -> tuple[float, float, float]:
     return spent / REQUESTS, hundredths[49], hundredths[98]
 
 
-def measure(url: str, rounds: int) -> None:
-    """Measure reading and writing requests on one database, and print the figures."""
+def measure(url: str, rounds: int) -> Iterator[Figure]:
+    """Measure reading and writing requests on one database."""
     dialect = url.partition(":")[0]
     with library(url) as sessions, sessions() as session:
         session.execute(insert(Book), [{"id": number, "isbn": str(number), "price": number} for number in range(100)])
@@ -86,11 +89,11 @@ def measure(url: str, rounds: int) -> None:
             for name, way in WAYS.items()
         }
         for method, what in {"GET": "reading", "POST": "writing"}.items():
-            compare(f"{dialect}, {what}", services, method, rounds)
+            yield from compare(f"{dialect}, {what}", services, method, rounds)
 
 
-def compare(title: str, services: dict[str, Service], method: str, rounds: int) -> None:
-    """Let all servers take turns, and print a table."""
+def compare(title: str, services: dict[str, Service], method: str, rounds: int) -> Iterator[Figure]:
+    """Let all servers take turns."""
     found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in services}
     for number in range(rounds + 1):
         names = [*services]
@@ -99,28 +102,29 @@ def compare(title: str, services: dict[str, Service], method: str, rounds: int) 
             figures = one_round(services[name], method)
             if number:  # the first one warms up
                 found[name].append(figures)
-    print(f"{title}: {rounds} rounds of {REQUESTS} requests to each server, from {CLIENTS} clients")
     columns = {name: list(zip(*rows, strict=True)) for name, rows in found.items()}
     for place, (figure, limit) in enumerate(FIGURES.items()):
         of_ours, of_hand, of_twin = (columns[name][place] for name in WAYS)
-        print(f"  {figure:30} ours {spread(of_ours, 3)}  by hand {spread(of_hand, 3)}")
-        ours, twins = sure_ratio(of_ours, of_hand), sure_ratio(of_twin, of_hand)
-        print(f"  {'':30} ratio {ours}, at most {limit}; that of the twins {twins}", flush=True)
+        twins = statistics.median(one / other for one, other in zip(of_twin, of_hand, strict=True))
+        what = f"FastAPI, {title}, {CLIENTS} clients: {figure}"
+        yield Figure(what, of_ours, "s", limit, f"by hand (twins {twins:.2f} x)", of_hand)
 
 
-def main() -> None:
-    """Measure on SQLite, and on PostgreSQL where it is installed."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    with tempfile.TemporaryDirectory() as folder:
-        measure(f"sqlite:///{folder}/bench.db", rounds)
+def figures(*, full: bool) -> Iterator[Figure]:
+    """Measure on PostgreSQL where it is installed, and on SQLite."""
+    rounds = 20 if full else 3
+    if full:
+        with tempfile.TemporaryDirectory() as folder:
+            yield from measure(f"sqlite:///{folder}/bench.db", rounds)
     try:
         PostgresServer.require()
     except ServerAbsent as absent:
         print(absent)
         return
     with running(PostgresServer) as server, server.fresh_database() as url:
-        measure(url, rounds)
+        yield from measure(url, rounds)
 
 
 if __name__ == "__main__":
-    main()
+    for figure in figures(full="full" in sys.argv):
+        print("  ".join(figure.row()), flush=True)

@@ -1,51 +1,54 @@
-"""How much memory ``stream`` takes for a million rows: ``make bench``, or ``python tests/benchmarks/streams.py``."""
+"""How much memory ``stream`` takes for many rows.
+
+``python tests/benchmarks/streams.py [full]``, or ``make bench`` with all the others.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import streaming
+from measuring import Figure
 from servers import MariadbServer, PostgresServer
 from throwaway import ServerAbsent, running
 
-ROWS = 1_000_000
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-def measure(url: str) -> None:
+def measure(url: str, number: int) -> Iterator[Figure]:
     """Read all rows with both twins, each in a process of its own."""
-    streaming.fill(url, ROWS)
+    streaming.fill(url, number)
     for kind in ("sync", "async"):
-        start = time.monotonic()
         done = subprocess.run(
             [sys.executable, streaming.__file__, kind, url], check=True, capture_output=True, text=True
         )
         rows, kilobytes = map(int, done.stdout.split())
-        took = time.monotonic() - start
-        print(
-            f"{url.partition(':')[0]}, {kind}: {rows} rows, {kilobytes / 1024:.1f} MiB (at most 64), {took:.1f} s",
-            flush=True,
-        )
+        assert rows == number
+        yield Figure(f"{url.partition(':')[0]}, {kind}: stream() of {rows:,} rows", [kilobytes / 1024], "MiB", 64)
 
 
-def main() -> None:
-    """Measure on SQLite, and on PostgreSQL and MariaDB where they are installed."""
+def figures(*, full: bool) -> Iterator[Figure]:
+    """Measure a hundred thousand rows on SQLite, or a million, also on PostgreSQL and MariaDB where they are."""
+    number = 1_000_000 if full else 100_000
     with tempfile.TemporaryDirectory() as folder:
-        measure(f"sqlite:///{folder}/bench.db")
-    for kind in (PostgresServer, MariadbServer):
+        yield from measure(f"sqlite:///{folder}/bench.db", number)
+    for kind in (PostgresServer, MariadbServer) if full else ():
         try:
             kind.require()
         except ServerAbsent as absent:
             print(absent)
             continue
         with running(kind) as server, server.fresh_database() as url:
-            measure(url)
+            yield from measure(url, number)
 
 
 if __name__ == "__main__":
-    main()
+    for figure in figures(full="full" in sys.argv):
+        print("  ".join(figure.row()), flush=True)

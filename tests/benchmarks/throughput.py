@@ -1,7 +1,7 @@
 """What the query functions cost beside the same statements by hand.
 
-``make bench``, or ``python tests/benchmarks/throughput.py [rounds]``. Ours and by hand take turns, in rounds; shown are
-the median CPU time of each, its spread (half of the rounds are within it), and the median of the rounds' ratios.
+``python tests/benchmarks/throughput.py [full]``, or ``make bench`` with all the others. Ours and by hand take turns, in
+rounds; shown are the median CPU time of each, and the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from measuring import compared
+from measuring import Figure
 from querying import Book, async_library, library
 from servers import PostgresServer
 from sqlalchemy import delete, insert, select
@@ -25,15 +25,15 @@ from throwaway import ServerAbsent, running
 from sqlhelpers import aio, bulk_upsert, get_by_pk, get_one, get_or_create
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.orm import Session
 
 ROWS = 100_000
 
 
-def compare(title: str, limit: float, ours: Callable[[], Any], by_hand: Callable[[], Any], rounds: int) -> None:
-    """Run both in turns, and print what they took."""
+def compare(title: str, limit: float, ours: Callable[[], Any], by_hand: Callable[[], Any], rounds: int) -> Figure:
+    """Run both in turns, and return what they took."""
     ours()
     by_hand()
     taken: tuple[list[float], list[float]] = ([], [])
@@ -42,10 +42,10 @@ def compare(title: str, limit: float, ours: Callable[[], Any], by_hand: Callable
             start = time.process_time()
             (ours, by_hand)[which]()
             taken[which].append(time.process_time() - start)
-    print(compared(title, *taken, limit), flush=True)
+    return Figure(title, taken[0], "s", limit, "by hand", taken[1])
 
 
-def one_row(session: Session, rounds: int, repeats: int, dialect: str) -> None:
+def one_row(session: Session, rounds: int, repeats: int, dialect: str) -> Iterator[Figure]:
     """Compare what reads one row that is there; the session forgets it each time."""
 
     def repeated(work: Callable[[], Any]) -> Callable[[], None]:
@@ -71,10 +71,10 @@ def one_row(session: Session, rounds: int, repeats: int, dialect: str) -> None:
         ),
     }
     for name, (ours, by_hand) in pairs.items():
-        compare(f"{dialect}: {name}, {repeats} times", 1.1, repeated(ours), repeated(by_hand), rounds)
+        yield compare(f"{dialect}: {name}, {repeats} times", 1.1, repeated(ours), repeated(by_hand), rounds)
 
 
-def many_rows(session: Session, rounds: int, dialect: str) -> None:
+def many_rows(session: Session, rounds: int, dialect: str) -> Iterator[Figure]:
     """Compare bulk upserts, half of whose rows are there, with two ways to write them by hand."""
     rows = [{"isbn": str(number), "price": number, "title": f"Title {number}"} for number in range(ROWS)]
     module: Any = {"postgresql": postgresql, "sqlite": sqlite}[dialect]
@@ -108,13 +108,14 @@ def many_rows(session: Session, rounds: int, dialect: str) -> None:
     def executemany(chunk: list[dict[str, Any]]) -> None:
         session.execute(statement(), chunk)
 
-    title = f"{dialect}: bulk_upsert of {ROWS} rows, and making half of them"
-    compare(f"{title}; values()", 1.15, ours, chunked(1_000, values), max(3, rounds // 5))
-    compare(f"{title}; a list", 1.15, ours, chunked(10_000, executemany), max(3, rounds // 3))
+    title = f"{dialect}: bulk_upsert of {ROWS} rows, half of them new"
+    yield compare(f"{title}; values()", 1.15, ours, chunked(1_000, values), max(3, rounds // 5))
+    yield compare(f"{title}; a list", 1.15, ours, chunked(10_000, executemany), max(3, rounds // 3))
 
 
-async def one_row_async(url: str, rounds: int, repeats: int, dialect: str) -> None:
+async def one_row_async(url: str, rounds: int, repeats: int, dialect: str) -> list[Figure]:
     """Compare the async functions in the same way."""
+    found: list[Figure] = []
     async with async_library(url) as sessions, sessions() as session:
 
         async def timed(work: Callable[[], Any]) -> float:
@@ -142,35 +143,38 @@ async def one_row_async(url: str, rounds: int, repeats: int, dialect: str) -> No
                     spent = await timed(both[which])
                     if number:
                         taken[which].append(spent)
-            print(compared(f"{dialect}, async: {name}, {repeats} times", *taken, 1.1), flush=True)
+            found.append(Figure(f"{dialect}, async: {name}, {repeats} times", taken[0], "s", 1.1, "by hand", taken[1]))
+    return found
 
 
-def measure(url: str, rounds: int) -> None:
+def measure(url: str, rounds: int, *, full: bool) -> Iterator[Figure]:
     """Measure on one database."""
     dialect = url.partition(":")[0]
     with library(url) as sessions, sessions() as session:
         rows = [{"isbn": str(number), "price": number} for number in range(100)]
         session.execute(insert(Book), [{"id": number, **row} for number, row in enumerate(rows)])
         session.commit()
-        one_row(session, 10 * rounds, 40, dialect)
+        yield from one_row(session, 10 * rounds, 40, dialect)
         session.rollback()
-        asyncio.run(one_row_async(url, 10 * rounds, 40, dialect))
-        many_rows(session, rounds, dialect)
+        yield from asyncio.run(one_row_async(url, 10 * rounds, 40, dialect))
+        if full:  # it takes minutes
+            yield from many_rows(session, rounds, dialect)
 
 
-def main() -> None:
+def figures(*, full: bool) -> Iterator[Figure]:
     """Measure on SQLite, and on PostgreSQL where it is installed."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    rounds = 15 if full else 3
     with tempfile.TemporaryDirectory() as folder:
-        measure(f"sqlite:///{folder}/bench.db", rounds)
+        yield from measure(f"sqlite:///{folder}/bench.db", rounds, full=full)
     try:
         PostgresServer.require()
     except ServerAbsent as absent:
         print(absent)
         return
     with running(PostgresServer) as server, server.fresh_database() as url:
-        measure(url, rounds)
+        yield from measure(url, rounds, full=full)
 
 
 if __name__ == "__main__":
-    main()
+    for figure in figures(full="full" in sys.argv):
+        print("  ".join(figure.row()), flush=True)
