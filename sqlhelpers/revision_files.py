@@ -86,7 +86,7 @@ class RevisionFiles:
             said, is_computed = _run(path), True
         file = RevisionFile(str(path), *said, checksum_of(source))
         found = _Known(times, now - max(times[:2]) > _TICK, is_computed, file)
-        return known if known == found else found
+        return known if known is not None and known == found else found
 
     @cached_property
     def _store(self) -> Path | None:
