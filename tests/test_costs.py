@@ -14,14 +14,15 @@ HEAVY = ("sqlalchemy", "alembic", "pydantic")
 
 IMPORTED = """
 import atexit, sys
-atexit.register(lambda: print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr))
+atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))
 """
 
 
 @pytest.fixture
 def imported(project):
-    """Run ``sqlhelpers`` in a process of its own, and return the top-level modules that it has imported."""
-    project.write_app("shop", MODELS, REVISIONS)
+    """Run ``sqlhelpers`` in a process of its own, and return the modules that it has imported."""
+    models = MODELS.replace("from sqlhelpers import NAMING_CONVENTION", "NAMING_CONVENTION = {}")
+    project.write_app("shop", models, REVISIONS)
     project.write_pyproject(
         '[tool.sqlhelpers]\ndatabases = {default = "sqlite:///x.db"}\napps = {shop = {package = "shop"}}\n'
     )
@@ -46,6 +47,13 @@ def test_a_command_that_has_nothing_to_run_leaves_alembic_alone(imported):
     assert "alembic" in imported("run-sync")
     assert "alembic" not in imported("run-sync")
     assert "alembic" not in imported("status")
+
+
+def test_what_other_databases_and_models_need_is_left_alone(imported):
+    """An app on SQLite with a base of its own brings neither MySQL's dialect nor the query methods of our ``Base``."""
+    imported("run-sync")
+
+    assert imported("run-sync").isdisjoint({"sqlalchemy.dialects.mysql", "sqlhelpers.models", "sqlhelpers.upserts"})
 
 
 @pytest.fixture

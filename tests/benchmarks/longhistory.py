@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from typing import TYPE_CHECKING
 
 from databases import MODELS as OURS
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: What the models of both have, without anything of ours, as beside plain Alembic.
 MODELS = OURS.replace("from sqlhelpers import NAMING_CONVENTION", f"\nNAMING_CONVENTION = {NAMING_CONVENTION!r}")
+
+SETTLED = 2.1  # seconds: what has changed so lately is read again each time, since it could change unseen
 
 REVISION = '''"""step {place}
 
@@ -85,7 +88,7 @@ def write_project(folder: Path, revisions: int, models: str = MODELS, url: str =
 
     Args:
         folder: the project folder, which is made.
-        revisions: their number. They are old enough to be believed.
+        revisions: their number. They are old enough to be kept when this returns.
         models: the text of the models.
         url: the database of plain Alembic.
     """
@@ -100,6 +103,7 @@ def write_project(folder: Path, revisions: int, models: str = MODELS, url: str =
         before = name_of(place - 1) if place > 1 else None
         file.write_text(REVISION.format(place=place, name=name_of(place), before=before))
         os.utime(file, (1.7e9, 1.7e9))
+    time.sleep(SETTLED)
     return folder
 
 

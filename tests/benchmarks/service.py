@@ -112,7 +112,7 @@ def compare(title: str, services: dict[str, Service], method: str, rounds: int) 
 
 def figures(*, full: bool) -> Iterator[Figure]:
     """Measure on PostgreSQL where it is installed, and on SQLite."""
-    rounds = 20 if full else 3
+    rounds = 20 if full else 4
     if full:
         with tempfile.TemporaryDirectory() as folder:
             yield from measure(f"sqlite:///{folder}/bench.db", rounds)

@@ -163,7 +163,7 @@ def measure(url: str, rounds: int, *, full: bool) -> Iterator[Figure]:
 
 def figures(*, full: bool) -> Iterator[Figure]:
     """Measure on SQLite, and on PostgreSQL where it is installed."""
-    rounds = 15 if full else 3
+    rounds = 15 if full else 2
     with tempfile.TemporaryDirectory() as folder:
         yield from measure(f"sqlite:///{folder}/bench.db", rounds, full=full)
     try:
