@@ -23,6 +23,12 @@ _OURS = ("SQLHELPERS_", "DATABASE_URL")
 _EXAMPLES = "countries,bookshop"  # may be installed in the development environment
 
 
+def pytest_configure() -> None:
+    """Let processes that tests start hear SIGINT, also where the tests themselves run in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is kept between processes is kept in a folder of the tests."""
