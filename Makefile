@@ -63,14 +63,11 @@ wheel: $(VENV)/.dev ## the built wheel, installed alone into a fresh environment
 	@$(BIN)/uv pip install -q --python build/wheel/env/bin/python build/wheel/*.whl
 	@cd build/wheel && DATABASE_URL=sqlite:///x.db ../../tests/smoke.sh env/bin
 
-# what other versions need not repeat: crashes and decisions, which are of the core, and environments and services
-DRIVERS := --ignore-glob='*/faults/test_[!pt]*' --ignore-glob='*/faults/test_processes*' --ignore-glob='*/integration/test_[!as]*' --ignore-glob='*wheels.py'
-
-minimum: $(VENV)/.dev ## the tests but services, and crashes and decisions, at the lowest versions of direct dependencies
+minimum: $(VENV)/.dev ## the tests but the faults and services, at the lowest versions of direct dependencies
 	@echo '== the lowest versions of direct dependencies'
 	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
 	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
-	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider $(DRIVERS) $(ARGS)
+	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider --ignore tests/faults --ignore-glob='*/integration/test_[!s]*' $(ARGS)
 
 pythons: $(VENV)/.dev ## the tests but faults and integration, on every other Python from 3.11 up that is installed
 	@for version in 3.11 3.12 3.13 3.14; do \
