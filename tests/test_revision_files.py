@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -167,6 +168,24 @@ def test_what_has_not_changed_is_not_read_again(folder, opened):
 
     assert files.graph() is first
     assert opened == []
+
+
+def test_threads_that_come_at_once_get_the_same_answer(folder, monkeypatch):
+    """One that comes while another is still reading for the first time is not told that there is nothing."""
+    files, found = RevisionFiles(folder), list[list[str]]()
+    make = revision_files.RevisionGraph
+
+    def slowly(*arguments):
+        monkeypatch.setattr(revision_files, "RevisionGraph", make)
+        thread = threading.Thread(target=lambda: found.append(revisions(files)))
+        thread.start()
+        thread.join()
+        return make(*arguments)
+
+    monkeypatch.setattr(revision_files, "RevisionGraph", slowly)
+    found.append(revisions(files))
+
+    assert found == [["a1", "b2"], ["a1", "b2"]]
 
 
 @pytest.mark.usefixtures("settled")
