@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exc
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoResultFound, OperationalError
 
+from sqlhelpers.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -39,6 +41,20 @@ _UNAVAILABLE = Answer(503, "Service Unavailable", retry_after=2)
 #: The statuses that ``answer_to`` knows, and the classes of the errors that it may have an answer for.
 STATUSES = frozenset((404, 409, 503))
 ANSWERED = (NoResultFound, DBAPIError, exc.TimeoutError)
+
+
+def check_statuses(statuses: Collection[int]) -> None:
+    """Check what an adapter was told to answer.
+
+    Raises:
+        ConfigurationError: one of the statuses is none that a failed session can have.
+    """
+    unknown = sorted(set(statuses) - STATUSES)
+    if unknown:
+        known = ", ".join(map(str, sorted(STATUSES)))
+        raise ConfigurationError(
+            f"attach(answers=...): {unknown[0]} is no answer to a failed session; choose of {known}"
+        )
 
 
 def answer_to(error: BaseException, statuses: Collection[int] = STATUSES) -> Answer | None:

@@ -11,8 +11,7 @@ from fastapi import HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse
 
-from sqlhelpers.answers import ANSWERED, STATUSES, answer_to
-from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.answers import ANSWERED, answer_to, check_statuses
 from sqlhelpers.health import summary
 
 if TYPE_CHECKING:
@@ -37,12 +36,7 @@ def answer_failures(app: FastAPI, answers: Collection[int]) -> None:
     Raises:
         ConfigurationError: one of the statuses is none that a failed session can have.
     """
-    unknown = sorted(set(answers) - STATUSES)
-    if unknown:
-        known = ", ".join(map(str, sorted(STATUSES)))
-        raise ConfigurationError(
-            f"attach(answers=...): {unknown[0]} is no answer to a failed session; choose of {known}"
-        )
+    check_statuses(answers)
 
     async def answer(connection: Any, error: Exception) -> Any:
         own = _handler(app, error, answer)

@@ -10,7 +10,7 @@ from flask import abort
 from werkzeug.local import LocalProxy
 
 from sqlhelpers import Adapter, Runtime, hookimpl
-from sqlhelpers.answers import STATUSES
+from sqlhelpers.answers import STATUSES, check_statuses
 from sqlhelpers.exceptions import ConfigurationError
 from sqlhelpers_flask.commands import add_commands
 from sqlhelpers_flask.probes import add_probes
@@ -78,12 +78,7 @@ def attach(
     """
     if "sqlhelpers" in app.extensions:
         raise ConfigurationError("this application has a runtime already; call sqlhelpers_flask.attach(app) once")
-    unknown = sorted(set(answers) - STATUSES)
-    if unknown:
-        known = ", ".join(map(str, sorted(STATUSES)))
-        raise ConfigurationError(
-            f"attach(answers=...): {unknown[0]} is no answer to a failed session; choose of {known}"
-        )
+    check_statuses(answers)
     try:
         app.teardown_request(abandon_request)
     except AssertionError as error:
