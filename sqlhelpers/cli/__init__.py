@@ -1,6 +1,7 @@
 """The command line: it reads options, calls functions of ``Runtime``, and prints what they return.
 
-The names here are public, for adapters that put the commands into the command lines of applications.
+The names here are public, for plugins that add commands, and for adapters that put the commands into the command lines
+of applications.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import click
 from sqlhelpers import signals
 from sqlhelpers.cli import deciding, showing, syncing
 from sqlhelpers.cli.failures import Failure, all_explained, explained
-from sqlhelpers.cli.group import cli, mounted
+from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
 from sqlhelpers.cli.passing import Passing
-from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, attachment_of
+from sqlhelpers.cli.printing import table
+from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, attachment_of, open_runtime
 from sqlhelpers.cli.syncing import syncdb
 
 if TYPE_CHECKING:
@@ -31,13 +33,20 @@ __all__ = [
     "Passing",
     "attachment_of",
     "cli",
+    "confirm",
+    "database",
+    "databases",
     "deciding",
     "explained",
+    "json_option",
     "main",
     "mounted",
+    "open_runtime",
     "showing",
     "syncdb",
     "syncing",
+    "table",
+    "yes",
 ]
 
 
