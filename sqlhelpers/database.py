@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sqlhelpers import checks, decisions, journal, locks, migrations, timeouts, urls
-from sqlhelpers.dialects import empty_database, refuse_hidden_tables, schema_transaction
+from sqlhelpers import checks, decisions, journal, locks, timeouts, urls
+from sqlhelpers.dialects import empty_database, refuse_hidden_tables
 from sqlhelpers.engines import database_url, default_hooks
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
-from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
+from sqlhelpers.histories import History, current_revisions, read_status
 from sqlhelpers.offline import revisions_as_sql
-from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
 from sqlhelpers.runs import Run
@@ -109,6 +108,11 @@ class Database:
             if history.revisions is not None:
                 history.revisions.head()
         return histories
+
+    def migrated_histories(self, app: str | None = None) -> Sequence[History]:
+        """Return the history of ``app``, or of every app that has migrations; checked as by ``checked_histories``."""
+        histories = self.checked_histories()
+        return [self.history(app)] if app is not None else [each for each in histories if each.revisions is not None]
 
     def history(self, app: str | None = None) -> History:
         """Return the history of ``app``, or the only one there is.
@@ -214,48 +218,6 @@ class Database:
         found = (entry for place in places for entry in journal.read(connection, place))
         return tuple(entry for entry in found if app is None or entry.app == app)
 
-    def sync(self, connection: Connection, run: Run, histories: Sequence[History]) -> DatabaseReport:
-        """Bring every app to the state that the code expects."""
-        return migrations.sync_database(connection, run, histories)
-
-    def create(self, connection: Connection, run: Run, histories: Sequence[History]) -> None:
-        """Create the tables of every app that has none, and record its newest revision.
-
-        Raises:
-            StateRefused: there are tables already.
-        """
-        with schema_transaction(connection, run.patience):
-            report = read_status(connection, run.bind, run.url, histories)
-            refuse_doubtful(report)
-            for history, app in zip(histories, report.apps, strict=True):
-                if app.status is DatabaseStatus.NO_INFO:
-                    migrations.bootstrap(connection, run, history)
-            run.checkpoint()
-
-    def upgrade(
-        self,
-        connection: Connection,
-        run: Run,
-        histories: Sequence[History],
-        target: str,
-        app: str | None,
-    ) -> None:
-        """Run the revisions up to ``target`` for ``app``, or for every app that has migrations."""
-        wanted = histories if app is None else [self.history(app)]
-        with schema_transaction(connection, run.patience):
-            refuse_doubtful(read_status(connection, run.bind, run.url, wanted))
-            for history in wanted:
-                if history.revisions is not None or app is not None:
-                    migrations.upgrade(connection, run, history, target)
-            run.checkpoint()
-
-    def downgrade(self, connection: Connection, run: Run, history: History, target: str) -> None:
-        """Undo the revisions after ``target``."""
-        with schema_transaction(connection, run.patience):
-            refuse_doubtful(read_status(connection, run.bind, run.url, [history]))
-            migrations.downgrade(connection, run, history, target)
-            run.checkpoint()
-
     def adopt(self, connection: Connection, run: Run, history: History, revision: str | None) -> tuple[str, ...]:
         """Record the position of tables that are there already; return what differs if that is wrong."""
         return decisions.adopt(connection, run, history, revision, self._differences_at)
@@ -269,14 +231,6 @@ class Database:
             reason = urls.scrub(str(getattr(error, "orig", None) or error), self.url)
             _log.warning("adopted %s on your word: no scratch database to compare with: %s", revision, reason)
             return ()
-
-    def repair(self, connection: Connection, run: Run, history: History, *, applied: bool) -> tuple[str, ...]:
-        """Take a person's word about an interrupted revision; return what differs if that is wrong."""
-        return decisions.repair(connection, run, history, applied=applied)
-
-    def drop(self, connection: Connection, run: Run, histories: Sequence[History]) -> None:
-        """Drop what belongs to the apps, and nothing else."""
-        decisions.drop(connection, run, histories)
 
     def retire(self, connection: Connection, run: Run, app: str, *, drop_tables: bool) -> None:
         """Remove the record of an app that is not installed."""

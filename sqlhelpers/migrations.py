@@ -39,8 +39,7 @@ def sync_database(connection: Connection, run: Run, histories: Sequence[History]
         MigrationFailed: a revision raised.
     """
     with schema_transaction(connection, run.patience):
-        found = read_status(connection, run.bind, run.url, histories)
-        refuse_doubtful(found)
+        found = _undoubted(connection, run, histories)
         run.hooks.before_sync(run.bind, connection, found)
         done = []
         for history, report in zip(histories, found.apps, strict=True):
@@ -59,6 +58,43 @@ def _sync_app(connection: Connection, run: Run, history: History, report: AppRep
         return SyncResult.CREATED
     upgrade(connection, run, history, report.heads[0])
     return SyncResult.UPGRADED
+
+
+def create_database(connection: Connection, run: Run, histories: Sequence[History]) -> None:
+    """Create the tables of every app that has none, and record its newest revision.
+
+    Raises:
+        StateRefused: there are tables already, and no revision says in which shape.
+    """
+    with schema_transaction(connection, run.patience):
+        report = _undoubted(connection, run, histories)
+        for history, app in zip(histories, report.apps, strict=True):
+            if app.status is DatabaseStatus.NO_INFO:
+                bootstrap(connection, run, history)
+        run.checkpoint()
+
+
+def upgrade_database(connection: Connection, run: Run, histories: Sequence[History], target: str) -> None:
+    """Run the revisions up to ``target``, of every history that is given."""
+    with schema_transaction(connection, run.patience):
+        _undoubted(connection, run, histories)
+        for history in histories:
+            upgrade(connection, run, history, target)
+        run.checkpoint()
+
+
+def downgrade_database(connection: Connection, run: Run, history: History, target: str) -> None:
+    """Undo the revisions after ``target``."""
+    with schema_transaction(connection, run.patience):
+        _undoubted(connection, run, [history])
+        downgrade(connection, run, history, target)
+        run.checkpoint()
+
+
+def _undoubted(connection: Connection, run: Run, histories: Sequence[History]) -> DatabaseReport:
+    report = read_status(connection, run.bind, run.url, histories)
+    refuse_doubtful(report)
+    return report
 
 
 def bootstrap(connection: Connection, run: Run, history: History) -> None:

@@ -385,7 +385,8 @@ def test_twins_have_the_same_methods():
     """Names, parameters, defaults and results of both managers are equal, but for what is async."""
 
     def members(cls):
-        public = {name: value for name, value in vars(cls).items() if not name.startswith("_")}
+        found = {name: value for each in reversed(cls.__mro__[:-1]) for name, value in vars(each).items()}
+        public = {name: value for name, value in found.items() if not name.startswith("_")}
         signatures = {
             name: str(inspect.signature(value)) for name, value in public.items() if inspect.isfunction(value)
         }

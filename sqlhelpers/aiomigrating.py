@@ -1,0 +1,166 @@
+"""What an async manager does with the tables of its database, the asynchronous twin of ``migrating``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlhelpers import decisions, migrations
+from sqlhelpers.basemanager import BaseManager
+from sqlhelpers.histories import single_revision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from sqlhelpers.report import DatabaseReport, DatabaseStatus, Finding, JournalEntry, SyncResult
+    from sqlhelpers.runs import Progress
+
+R = TypeVar("R")
+
+
+class AsyncMigratingManager(BaseManager):
+    """The methods of ``AsyncDatabaseManager`` that look at the tables of a database, or change them."""
+
+    async def _read(self, session: AsyncSession | None, work: Callable[..., R], *arguments: Any) -> R:
+        """Call ``work`` with a connection, that of ``session`` if there is one, and return what it returns."""
+        raise NotImplementedError
+
+    async def _change(
+        self,
+        work: Callable[..., R],
+        *arguments: Any,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> R:
+        """Call ``work`` with a connection and a ``Run``, which keeps other runs out meanwhile."""
+        raise NotImplementedError
+
+    async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        """Do as ``_change``, and make no database where there is none."""
+        raise NotImplementedError
+
+    async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
+        """Return the revision that the database is at; None if none is recorded.
+
+        Args:
+            session: the session to ask with; None to connect for it.
+            app: the app to ask about; may be left out where there is only one.
+        """
+        return single_revision(await self.get_current_revisions(session, app))
+
+    async def get_current_revisions(
+        self,
+        session: AsyncSession | None = None,
+        app: str | None = None,
+    ) -> tuple[str, ...]:
+        """Return all the revisions that the database is at; empty if none is recorded."""
+        return await self._read(session, self.database.current, app)
+
+    async def get_status(self, session: AsyncSession | None = None) -> DatabaseStatus:
+        """Return the state of the database beside what the installed code expects."""
+        return (await self.get_report(session)).status
+
+    async def get_report(self, session: AsyncSession | None = None) -> DatabaseReport:
+        """Return the state of every app in the database."""
+        return await self._read(session, self.database.read)
+
+    async def sync(self) -> SyncResult:
+        """Bring the database to the state that the code expects: create, upgrade, or leave it.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        return (await self.sync_apps()).result
+
+    async def sync_apps(self, progress: Progress | None = None) -> DatabaseReport:
+        """As ``sync``, and return what was found and done for every app.
+
+        Args:
+            progress: called before each revision runs, with the app, the revision, its place and their number.
+        """
+        return await self._change(migrations.sync_database, self.database.checked_histories(), progress=progress)
+
+    async def create(self) -> None:
+        """Create the tables, and record the newest revision.
+
+        Raises:
+            StateRefused: there are tables already, and no revision says in which shape.
+        """
+        await self._change(migrations.create_database, self.database.checked_histories())
+
+    async def upgrade(self, target: str = "heads", app: str | None = None, progress: Progress | None = None) -> None:
+        """Run the revisions up to ``target``, for one app or for all.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        histories = self.database.migrated_histories(app)
+        await self._change(migrations.upgrade_database, histories, target, progress=progress)
+
+    async def downgrade(self, target: str, app: str | None = None, progress: Progress | None = None) -> None:
+        """Undo the revisions after ``target``: a revision, ``"-1"`` for the last one, ``"base"`` for all.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        history = self.database.history(app)
+        await self._change(migrations.downgrade_database, history, target, progress=progress)
+
+    async def adopt(self, app: str | None = None, revision: str | None = None) -> tuple[str, ...]:
+        """Record a revision for tables that are there without one, if they are as it makes them.
+
+        Args:
+            app: the app; may be left out where there is only one.
+            revision: the revision that the tables are at; None for the newest, whose tables are those of the models.
+
+        Returns:
+            the differences, if there are any; nothing was then recorded.
+
+        Raises:
+            Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
+        """
+        return await self._change_existing(self.database.adopt, self.database.history(app), revision)
+
+    async def repair(self, app: str | None = None, *, applied: bool) -> tuple[str, ...]:
+        """Take your word about a revision that was begun and not finished, so that runs go on.
+
+        Args:
+            app: the app; may be left out where there is only one.
+            applied: you have completed what it does; False if you have undone what it had done.
+
+        Returns:
+            the differences between tables and models, if the creation of the tables was interrupted and they are
+            not as the models say; nothing was then recorded.
+
+        Raises:
+            Refused: nothing was interrupted.
+        """
+        return await self._change_existing(decisions.repair, self.database.history(app), applied=applied)
+
+    async def drop(self, app: str | None = None) -> None:
+        """Drop the tables of one app or of all, with their positions and journal, and nothing else."""
+        histories = self.database.histories if app is None else [self.database.history(app)]
+        await self._change_existing(decisions.drop, histories)
+
+    async def retire(self, app: str, *, drop_tables: bool = False) -> None:
+        """Remove the position and the journal of an app that is not installed any more, and its tables if you say so.
+
+        Raises:
+            Refused: nothing here belongs to such an app, or the journal does not know its tables.
+        """
+        await self._change_existing(self.database.retire, app, drop_tables=drop_tables)
+
+    async def check(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the database beside what the installed code expects; nothing is changed.
+
+        Scratch databases are made on the same server, to compare what models and revisions make.
+        """
+        return await self._read(None, self.database.check)
+
+    async def journal(self, app: str | None = None) -> tuple[JournalEntry, ...]:
+        """Return what was done to one app or to all, the oldest first."""
+        return await self._read(None, self.database.journal, app)
