@@ -74,7 +74,10 @@ def _read(match: re.Match[str], token: tokenize.TokenInfo, lines: _Lines) -> All
         problem = f"there is no rule {rule!r} to allow{_near(rule, sorted(RULES.keys() - NOT_ALLOWED))}"
     elif not match["reason"].strip():
         problem = f"it does not say why {rule} is no harm here"
-    is_of_upgrade = verb == "allow" and lines.function(line) in ("upgrade", "")  # no code outside of functions is at fault
+    is_of_upgrade = verb == "allow" and lines.function(line) in (
+        "upgrade",
+        "",
+    )  # no code outside of functions is at fault
     return Allowance(line, rule if known else "", first, last, is_of_upgrade, problem)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy.exc import CompileError, UnsupportedCompilationError
+from sqlalchemy.exc import CompileError
+from sqlalchemy.types import to_instance
 
 from sqlhelpers_lint.rules import MYSQL, POSTGRESQL, kind_of
 
@@ -16,19 +17,44 @@ if TYPE_CHECKING:
 #: ``free`` changes no row, ``rewrite`` all of them, ``narrower`` may find values that do not fit.
 Change = Literal["free", "rewrite", "narrower"]
 
-_INTEGERS = {"TINYINT": 1, "SMALLINT": 2, "MEDIUMINT": 3, "INT": 4, "INTEGER": 4, "BIGINT": 8}
-_FLOATS = {"REAL": 4, "FLOAT": 8, "DOUBLE": 8, "DOUBLE PRECISION": 8}
-_TEXTS = {"TINYTEXT": 255, "TEXT": 65_535, "MEDIUMTEXT": 2**24, "LONGTEXT": 2**32}
 _ENDLESS = 2**62
-_SHORT = 63  # characters of up to four bytes, whose length MariaDB and MySQL keep in one byte
+#: What a type is a kind of, and its size if it says none: characters, bytes, or digits before the point.
+_KINDS = {
+    **dict.fromkeys(("VARCHAR", "CHARACTER VARYING", "NVARCHAR", "TEXT"), ("VARCHAR", _ENDLESS)),
+    **dict.fromkeys(("CHAR", "CHARACTER", "NCHAR"), ("CHAR", 1)),
+    **dict.fromkeys(("NUMERIC", "DECIMAL"), ("NUMERIC", _ENDLESS)),
+    **dict.fromkeys(("TIMESTAMP", "DATETIME"), ("MOMENT", 0)),
+    "TINYINT": ("INTEGER", 1),
+    "SMALLINT": ("INTEGER", 2),
+    "MEDIUMINT": ("INTEGER", 3),
+    "INT": ("INTEGER", 4),
+    "INTEGER": ("INTEGER", 4),
+    "BIGINT": ("INTEGER", 8),
+    "REAL": ("FLOAT", 4),
+    "FLOAT": ("FLOAT", 8),
+    "DOUBLE": ("FLOAT", 8),
+    "DOUBLE PRECISION": ("FLOAT", 8),
+}
+_KINDS_OF_MYSQL = {
+    **_KINDS,
+    "TINYTEXT": ("TEXT", 2**8),
+    "TEXT": ("TEXT", 2**16),
+    "MEDIUMTEXT": ("TEXT", 2**24),
+    "LONGTEXT": ("TEXT", 2**32),
+    "FLOAT": ("FLOAT", 4),
+    "REAL": ("FLOAT", 8),
+}
+_CHARACTERS = ("VARCHAR", "CHAR", "TEXT")
+_SHORT = 63  # characters of up to four bytes: MariaDB and MySQL keep the length in one byte
 
 
-def in_words(kind: TypeEngine[object], dialect: Dialect) -> str:
+def in_words(kind: TypeEngine[Any] | type[TypeEngine[Any]], dialect: Dialect) -> str:
     """Return a type as the dialect writes it; its Python form where that cannot be told."""
+    instance = to_instance(kind)
     try:
-        return str(dialect.type_compiler_instance.process(kind)).upper()
-    except (CompileError, UnsupportedCompilationError):
-        return repr(kind)
+        return str(dialect.type_compiler_instance.process(instance)).upper()
+    except CompileError:
+        return repr(instance)
 
 
 def change_of(old: str, new: str, dialect: str) -> Change:
@@ -56,28 +82,13 @@ _Parsed = tuple[str, int, int]  # the kind, its size, and the digits behind the 
 
 def _parsed(written: str, dialect: str) -> _Parsed:
     match = re.match(r"([A-Z ]+?) ?(?:\((\d+)(?:, ?(\d+))?\)|(?= WITH|$))(.*)", written)
-    if match is None:
-        return written, 0, 0
-    name, size, scale = match[1], match[2], int(match[3] or 0)
-    if name in ("VARCHAR", "CHARACTER VARYING", "NVARCHAR"):
-        return "VARCHAR", int(size or _ENDLESS), 0
-    if name in ("CHAR", "CHARACTER", "NCHAR"):
-        return "CHAR", int(size or 1), 0
-    if name in _TEXTS:
-        is_endless = kind_of(dialect) != MYSQL
-        return "VARCHAR" if is_endless else "TEXT", _ENDLESS if is_endless else _TEXTS[name], 0
-    if name in ("NUMERIC", "DECIMAL"):
-        whole = int(size) - scale if size else _ENDLESS
-        return "NUMERIC", whole, scale if size else _ENDLESS
-    if name in ("TIMESTAMP", "DATETIME"):
-        return f"MOMENT{match[4]}" if "WITH TIME" in match[4] else "MOMENT", 0, 0
-    for kind, sizes in (("INTEGER", _INTEGERS), ("FLOAT", _FLOATS)):
-        if name in sizes:
-            return kind, sizes[name], 0
-    return written, 0, 0
-
-
-_CHARACTERS = ("VARCHAR", "CHAR", "TEXT")
+    name, size, scale, rest = match.groups() if match else (written, None, None, "")
+    kind, usual = (_KINDS_OF_MYSQL if kind_of(dialect) == MYSQL else _KINDS).get(name, (written, 0))
+    if kind == "NUMERIC":
+        return (kind, int(size) - int(scale or 0), int(scale or 0)) if size else (kind, usual, _ENDLESS)
+    if kind in _CHARACTERS:
+        return kind, int(size or usual), 0
+    return kind + (rest if kind == "MOMENT" and "WITH TIME" in rest else ""), usual, 0
 
 
 def _is_narrower(before: _Parsed, after: _Parsed) -> bool:

@@ -28,11 +28,21 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="Look at all revisions.")
 @click.option("--dialect", default="", metavar="NAME", help="postgresql, mariadb, mysql, sqlite. Default: the URL's.")
 @click.option("--downgrade", is_flag=True, help="Look at the downgrades as well.")
+@click.option("--no-squawk", is_flag=True, help="Ask our own rules alone.")
 @click.option("--rules", is_flag=True, help="List the rules, and look at nothing.")
 @click.option("--exit-zero", is_flag=True, help="End with 0 whatever is found.")
 @click.option("--format", "form", type=click.Choice(["text", "github"]), default="text", help="github: annotations.")
 @json_option
-def lint(*, rules: bool, exit_zero: bool, form: str, as_json: bool, downgrade: bool, **wanted: Any) -> None:
+def lint(
+    *,
+    rules: bool,
+    exit_zero: bool,
+    form: str,
+    as_json: bool,
+    downgrade: bool,
+    no_squawk: bool,
+    **wanted: Any,
+) -> None:
     """Find what revisions would do to a live database, from their SQL. 1 if there is anything.
 
     Looks at the newest revision of each app, or those that are named; a revision file may be named as well. Nothing is
@@ -51,9 +61,9 @@ def lint(*, rules: bool, exit_zero: bool, form: str, as_json: bool, downgrade: b
     with open_runtime() as runtime, redirect_stdout(sys.stderr):  # what revisions print is not data
         asked = Wanted(**wanted)
         selections = select(runtime, asked)
-        findings = lint_selected(runtime, selections, downgrade=downgrade)
+        findings = lint_selected(runtime, selections, downgrade=downgrade, use_squawk=not no_squawk)
     _print(findings, form=form, as_json=as_json, level="warning" if exit_zero else "error")
-    _tell(selections, asked)
+    _tell(selections, asked, misses_squawk=not no_squawk)
     if findings and not exit_zero:
         raise click.exceptions.Exit(1)
 
@@ -77,13 +87,13 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _tell(selections: Sequence[Selected], wanted: Wanted) -> None:
+def _tell(selections: Sequence[Selected], wanted: Wanted, *, misses_squawk: bool) -> None:
     """Say what was looked at, and what was not."""
     from sqlhelpers_lint import squawk
     from sqlhelpers_lint.rules import POSTGRESQL
 
     for each in selections:
-        name = each.history.app or each.history.revisions and each.history.revisions.folder
+        name = each.history.app or (each.history.revisions and each.history.revisions.folder)
         if each.revisions:
             shown = ", ".join(each.revisions[:3]) + (", ..." if len(each.revisions) > 3 else "")  # noqa: PLR2004
             of = f"{len(each.revisions)} of {each.total} revisions"
@@ -92,7 +102,8 @@ def _tell(selections: Sequence[Selected], wanted: Wanted) -> None:
         click.echo("note: there is no revision to look at", err=True)
     elif wanted.is_plain and any(each.total > len(each.revisions) for each in selections):
         click.echo("note: --since, --since-git, --pending and --all look at more than the newest", err=True)
-    if squawk.program() is None and any(each.dialect == POSTGRESQL and each.revisions for each in selections):
+    is_postgresql = any(each.dialect == POSTGRESQL and each.revisions for each in selections)
+    if misses_squawk and is_postgresql and squawk.program() is None:
         click.echo("note: squawk has more rules for PostgreSQL: pip install 'sqlhelpers[lint]'", err=True)
 
 

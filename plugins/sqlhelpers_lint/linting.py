@@ -33,6 +33,7 @@ def lint(
     every: bool = False,
     dialect: str = "",
     downgrade: bool = False,
+    use_squawk: bool = True,
 ) -> tuple[LintFinding, ...]:
     """Return what revisions would do to a live database, in the order of their files and lines.
 
@@ -49,6 +50,7 @@ def lint(
         every: look at all revisions.
         dialect: SQLAlchemy's name of a dialect; that of the database's URL if empty.
         downgrade: look at the downgrades as well.
+        use_squawk: ask squawk as well, if it is installed.
 
     Raises:
         AppError: there is no such app or revision, or a revision file cannot be imported.
@@ -56,7 +58,7 @@ def lint(
         Refused: what is pending was asked, and a database is in a state that only a person can resolve.
     """
     wanted = Wanted(words, binds, since, since_git, pending=pending, every=every, dialect=dialect)
-    return lint_selected(runtime, select(runtime, wanted), downgrade=downgrade)
+    return lint_selected(runtime, select(runtime, wanted), downgrade=downgrade, use_squawk=use_squawk)
 
 
 def lint_selected(
@@ -64,6 +66,7 @@ def lint_selected(
     selections: Sequence[Selected],
     *,
     downgrade: bool = False,
+    use_squawk: bool = True,
 ) -> tuple[LintFinding, ...]:
     """Return what the revisions that ``select()`` has found would do to a live database."""
     directions = ("upgrade", "downgrade") if downgrade else ("upgrade",)
@@ -74,7 +77,7 @@ def lint_selected(
             if selected.revisions:
                 seconds = runtime.settings.databases[selected.bind].lock_timeout
                 looks += look_at(selected, directions, seconds)
-    program = squawk.program()
+    program = squawk.program() if use_squawk else None
     findings = [finding for look in looks for finding in _findings(look)]
     findings += _of_squawk(program, looks) if program else ()
     by_path = defaultdict(list)

@@ -102,13 +102,14 @@ def look_at(selected: Selected, directions: Sequence[str], seconds: float) -> li
 
 
 def _judge(recording: Recording, dialect: Dialect) -> tuple[tuple[tuple[int, Hit], ...], tuple[str, ...]]:
-    scope, found = Scope(dialect.name), []
-    for step in recording.steps:
-        for hit in _hits(step, scope, dialect):
-            if not scope.has_made(hit):
-                found.append((step.line, hit))
-    hits = (each for each in found if RULES[each[1].rule].applies_to(dialect.name) and not scope.has_settled(each[1]))
-    return tuple(hits), tuple(scope.created)
+    scope = Scope(dialect.name)
+    found = [
+        (step.line, hit)
+        for step in recording.steps
+        for hit in _hits(step, scope, dialect)
+        if RULES[hit.rule].applies_to(dialect.name) and not scope.has_made(hit)
+    ]
+    return tuple(each for each in found if not scope.has_settled(each[1])), tuple(scope.created)
 
 
 def _hits(step: Step, scope: Scope, dialect: Dialect) -> Iterator[Hit]:

@@ -6,7 +6,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from alembic.operations import ops
-from sqlalchemy import CheckConstraint, Computed, Identity, Integer, Sequence
+from sqlalchemy import CheckConstraint, Computed, Identity, Integer
 
 from sqlhelpers_lint.columntypes import change_of, in_words
 from sqlhelpers_lint.findings import Hit
@@ -92,7 +92,7 @@ def _is_volatile(column: Column[Any], dialect: Dialect) -> bool:
     default = column.server_default
     if isinstance(default, Computed):
         return default.persisted is not False
-    if isinstance(default, Identity) or isinstance(column.default, Sequence) and default is None and column.primary_key:
+    if isinstance(default, Identity):
         return True
     if default is None:
         return bool(column.primary_key) and isinstance(column.type, Integer)
@@ -102,7 +102,7 @@ def _is_volatile(column: Column[Any], dialect: Dialect) -> bool:
 
 
 @hits_of.register(ops.AlterColumnOp)
-def _alter_column(operation: ops.AlterColumnOp, scope: Scope, dialect: Dialect, **__: Any) -> Iterator[Hit]:
+def _alter_column(operation: ops.AlterColumnOp, _: Scope, dialect: Dialect, **__: Any) -> Iterator[Hit]:
     table, name = qualified(operation.table_name, operation.schema), operation.column_name
     column = f"column {table}.{name}"
     if operation.modify_name is not None:
@@ -119,6 +119,7 @@ def _alter_column(operation: ops.AlterColumnOp, scope: Scope, dialect: Dialect, 
 
 def _change_type(operation: ops.AlterColumnOp, table: str, column: str, dialect: Dialect) -> Iterator[Hit]:
     rewrites = "table-copy" if kind_of(dialect.name) == MYSQL else "type-change"
+    assert operation.modify_type is not None
     new = in_words(operation.modify_type, dialect)
     if operation.existing_type is None:
         yield Hit(rewrites, f"changes {column} to {new} (existing_type does not say from what)", table)

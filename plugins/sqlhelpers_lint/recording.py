@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from alembic.operations import Operations
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.engine.result import SimpleResultMetaData
@@ -235,13 +236,12 @@ class _Nothing(IteratorResult[Any]):
         return 0
 
 
-_ASKS = ("SELECT", "SHOW", "PRAGMA", "VALUES", "EXPLAIN", "TABLE")
+_ASKS = r"(SELECT|SHOW|PRAGMA|VALUES|EXPLAIN)\b|WITH\b(?!.*\b(INSERT|UPDATE|DELETE)\b)|.*\bRETURNING\b"
 
 
 def _returns_rows(statement: Any, context: MigrationContext) -> bool:
     if getattr(statement, "is_select", False):
         return True
-    if getattr(statement, "is_text", False):
-        words = [each.partition(" ")[0].upper() for each in statements_in(statement.text, context.dialect.name)]
-        return bool(words) and words[0] in _ASKS
+    if isinstance(statement, TextClause):
+        return any(re.match(_ASKS, each, re.IGNORECASE) for each in statements_in(statement.text, context.dialect.name))
     return bool(getattr(statement, "_returning", ()))

@@ -69,15 +69,15 @@ _ALL = (
     Rule(
         "rename-column",
         f"{_OLD_CODE} fails on the old name",
-        'keep the name and change the attribute\'s alone (title: Mapped[str] = mapped_column("name")), or add a column, '
-        "write both, and drop the old one in a later revision",
+        'keep the name and change the attribute\'s alone, with mapped_column("old_name"), or add a column, write both, '
+        "and drop the old one in a later revision",
     ),
     Rule(
         "not-null-without-default",
         "fails if the table has rows, and INSERTs of the release before, which does not know the column, fail",
         f"a server_default, or {_ROWS_FIRST}",
         reasons={
-            MYSQL: "rows that are there get 0 or '' unasked, and INSERTs of the release before fail for want of a value",
+            MYSQL: "rows that are there get 0 or '' unasked, and INSERTs of the release before lack a value and fail",
             SQLITE: "fails, unless the table is rebuilt in batch mode and has no rows",
         },
     ),
@@ -101,8 +101,8 @@ _ALL = (
     Rule(
         "set-not-null",
         "all rows are read while nobody else can read or write the table (ACCESS EXCLUSIVE)",
-        "a CHECK (column IS NOT NULL) with postgresql_not_valid=True first; in a later revision VALIDATE CONSTRAINT, then "
-        "this, which then reads nothing",
+        "a CHECK (column IS NOT NULL) with postgresql_not_valid=True first; in a later revision VALIDATE CONSTRAINT, "
+        "and then this, which reads nothing any more",
         dialects=(POSTGRESQL,),
     ),
     Rule(

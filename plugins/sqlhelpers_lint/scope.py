@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from sqlhelpers_lint.findings import Hit
 from sqlhelpers_lint.names import is_same
+
+if TYPE_CHECKING:
+    from sqlhelpers_lint.findings import Hit
 
 
 @dataclass

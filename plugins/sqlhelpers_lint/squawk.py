@@ -37,10 +37,12 @@ SAME = frozenset(
         "require-concurrent-index-deletion",
     ),
 )
-#: Rules about taste, or about what a run sees to: it bounds its statements, and begins and commits.
+#: Rules about taste, about what is safe or a step on a safe way, or about what a run sees to: time limits, transactions.
 BESIDE = frozenset(
     (
         "ban-char-field",
+        "ban-drop-constraint",
+        "ban-drop-not-null",
         "ban-uncommitted-transaction",
         "require-enum-value-ordering",
         "require-lock-timeout",
