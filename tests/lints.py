@@ -41,7 +41,7 @@ def lint(dialect: str = "postgresql", *words: str, **options: Any) -> tuple[Lint
 
 
 def lint_body(project: Project, body: str, dialect: str = "postgresql", **options: Any) -> tuple[LintFinding, ...]:
-    """Lint a revision whose ``upgrade()`` has this body. Its file has a name of its own: Python keeps what it compiled."""
+    """Lint a revision whose ``upgrade()`` has this body, in a file of a new name: Python keeps what it has compiled."""
     for old in project.folder.glob("shop/migrations/versions/*.py"):
         old.unlink()
     project.write(f"shop/migrations/versions/r{next(_numbers)}.py", revision_text("r1", body))

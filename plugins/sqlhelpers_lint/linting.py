@@ -84,7 +84,7 @@ def lint_selected(
     for look in looks:
         by_path[look.path].append(look)
     kept = (each for path in by_path for each in _judged(by_path[path], findings, has_squawk=program is not None))
-    return tuple(sorted(set(kept), key=lambda each: (each.path, each.line, each.rule, each.text)))
+    return tuple(sorted(set(kept), key=lambda each: (each.path, each.line, each.rule, each.text, each.database)))
 
 
 def _finding(look: Look, line: int, rule: str, text: str, safer: str) -> LintFinding:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from alembic.operations import ops
 from sqlalchemy.exc import NoSuchModuleError
 
 from sqlhelpers.exceptions import AppError, ConfigurationError, SqlhelpersError
@@ -17,10 +16,9 @@ from sqlhelpers_lint.operations import hits_of
 from sqlhelpers_lint.recording import record
 from sqlhelpers_lint.rules import RULES
 from sqlhelpers_lint.scope import Scope
-from sqlhelpers_lint.sqltext import hits_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy.engine import Dialect
@@ -106,17 +104,7 @@ def _judge(recording: Recording, dialect: Dialect) -> tuple[tuple[tuple[int, Hit
     found = [
         (step.line, hit)
         for step in recording.steps
-        for hit in _hits(step, scope, dialect)
+        for hit in hits_of(step.operation, scope, dialect, step=step)
         if RULES[hit.rule].applies_to(dialect.name) and not scope.has_made(hit)
     ]
     return tuple(each for each in found if not scope.has_settled(each[1])), tuple(scope.created)
-
-
-def _hits(step: Step, scope: Scope, dialect: Dialect) -> Iterator[Hit]:
-    kind = type(step.operation)
-    if kind is not ops.ExecuteSQLOp and hits_of.dispatch(kind) is not hits_of.dispatch(object):
-        assert step.operation is not None
-        yield from hits_of(step.operation, scope, dialect, in_transaction=step.in_transaction)
-        return
-    for sql in step.sql:
-        yield from hits_in(sql, scope, in_transaction=step.in_transaction)

@@ -12,7 +12,7 @@ from sqlhelpers_lint.columntypes import change_of, in_words
 from sqlhelpers_lint.findings import Hit
 from sqlhelpers_lint.names import qualified
 from sqlhelpers_lint.rules import MYSQL, POSTGRESQL, kind_of
-from sqlhelpers_lint.sqltext import is_volatile
+from sqlhelpers_lint.sqltext import hits_in, is_volatile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from sqlalchemy import Column
     from sqlalchemy.engine import Dialect
 
+    from sqlhelpers_lint.recording import Step
     from sqlhelpers_lint.scope import Scope
 
 
 @singledispatch
-def hits_of(operation: ops.MigrateOperation, scope: Scope, dialect: Dialect, *, in_transaction: bool) -> Iterator[Hit]:  # noqa: ARG001
+def hits_of(operation: object, scope: Scope, dialect: Dialect, *, step: Step) -> Iterator[Hit]:  # noqa: ARG001
     """Yield what the rules find in an operation, and note in the scope what it makes.
 
     Args:
-        operation: the operation; one that is not known has no findings.
+        operation: the operation; of one that is not known, or of none, the SQL is read.
         scope: what the revision has made before.
         dialect: the dialect.
-        in_transaction: whether a transaction is open.
+        step: the step that the operation is of.
     """
-    yield from ()
+    for sql in step.sql:
+        yield from hits_in(sql, scope, in_transaction=step.in_transaction)
 
 
 @hits_of.register(ops.CreateTableOp)
@@ -133,23 +135,23 @@ def _change_type(operation: ops.AlterColumnOp, table: str, column: str, dialect:
 
 
 @hits_of.register(ops.CreateIndexOp)
-def _create_index(operation: ops.CreateIndexOp, scope: Scope, *_: Any, in_transaction: bool) -> Iterator[Hit]:
+def _create_index(operation: ops.CreateIndexOp, scope: Scope, *_: Any, step: Step) -> Iterator[Hit]:
     table, name = qualified(operation.table_name, operation.schema), operation.index_name or ""
     subject = f"creates index {name} on {table}".replace("  ", " ")
     if not operation.kw.get("postgresql_concurrently"):
         yield Hit("index-not-concurrent", subject, table)
-    elif in_transaction:
+    elif step.in_transaction:
         yield Hit("concurrently-in-transaction", subject)
     scope.indexes.append(str(name).lower())
 
 
 @hits_of.register(ops.DropIndexOp)
-def _drop_index(operation: ops.DropIndexOp, _: Scope, *__: Any, in_transaction: bool) -> Iterator[Hit]:
+def _drop_index(operation: ops.DropIndexOp, _: Scope, *__: Any, step: Step) -> Iterator[Hit]:
     table = qualified(operation.table_name, operation.schema) if operation.table_name else ""
     subject = f"drops index {operation.index_name}" + (f" on {table}" if table else "")
     if not operation.kw.get("postgresql_concurrently"):
         yield Hit("index-not-concurrent", subject, table, str(operation.index_name).lower())
-    elif in_transaction:
+    elif step.in_transaction:
         yield Hit("concurrently-in-transaction", subject)
 
 

@@ -117,14 +117,16 @@ class _Recorder:
 
     @contextmanager
     def _batch(self, batch_alter_table: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
+        before, rest = self._step, Step(self.line(), None, self._in_transaction)
         with batch_alter_table(*arguments, **options) as batch:
             impl: Any = batch.impl
-            impl.batch = entries = _Entries(self)
+            impl.batch = entries = _Entries(self, rest)
             vars(batch)["invoke"] = partial(self._invoke, batch.invoke)
             yield batch
             if impl.copy_from is None and impl._should_recreate():  # the table has to be looked at: no SQL
                 entries.clear()
                 impl.recreate = "never"
+        self._step = before
 
     def line(self) -> int:
         """Return the line of the revision file that runs now."""
@@ -172,9 +174,10 @@ class _Recorder:
 class _Entries(list[Any]):
     """What a batch has to do at its end; it tells the recorder whose SQL comes, entry by entry."""
 
-    def __init__(self, recorder: _Recorder) -> None:
+    def __init__(self, recorder: _Recorder, rest: Step) -> None:
         super().__init__()
         self._recorder = recorder
+        self._rest = rest
         self._steps: list[Step | None] = []
 
     def append(self, entry: Any) -> None:
@@ -185,7 +188,7 @@ class _Entries(list[Any]):
         for position, step in enumerate(self._steps[: len(self)]):
             self._recorder.step = step
             yield self[position]
-        self._recorder.step = None
+        self._recorder.step = self._rest  # a table that is rebuilt is dropped and renamed, which no rule is about
 
 
 class _NoDatabase(MockConnection):

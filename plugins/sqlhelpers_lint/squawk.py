@@ -37,7 +37,7 @@ SAME = frozenset(
         "require-concurrent-index-deletion",
     ),
 )
-#: Rules about taste, about what is safe or a step on a safe way, or about what a run sees to: time limits, transactions.
+#: Rules about taste, about steps on a safe way, or about what a run sees to: time limits, transactions.
 BESIDE = frozenset(
     (
         "ban-char-field",

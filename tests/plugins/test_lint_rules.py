@@ -81,12 +81,18 @@ ALTER = 'op.alter_column("book", "x", {})'
         ("mariadb", ADD.format('sa.Integer, sa.ForeignKey("author.id")'), ["table-copy"]),
         ("mariadb", 'op.create_unique_constraint("u", "book", ["x"])', []),
         ("mariadb", ALTER.format("existing_type=sa.Integer(), nullable=False"), []),
-        ("mariadb", ALTER.format("new_column_name='y', existing_type=sa.Integer()"), ["modify-forgets-not-null", "rename-column"]),
+        (
+            *("mariadb", ALTER.format("new_column_name='y', existing_type=sa.Integer()")),
+            ["modify-forgets-not-null", "rename-column"],
+        ),
         ("mariadb", ALTER.format("type_=sa.Text(), existing_nullable=True"), ["table-copy"]),
         ("mariadb", ALTER.format("server_default='1', existing_type=sa.Integer()"), []),
         ("postgresql", ALTER.format("type_=sa.Text"), ["type-change"]),
         ("postgresql", ALTER.format("type_=sa.Text, existing_type=sa.String"), []),
-        ("postgresql", ALTER.format("type_=sa.Text(), existing_type=sa.String(9), postgresql_using='upper(x)'"), ["type-change"]),
+        (
+            *("postgresql", ALTER.format("type_=sa.Text, existing_type=sa.String, postgresql_using='upper(x)'")),
+            ["type-change"],
+        ),
         ("postgresql", ALTER.format("server_default='1'"), []),
         ("postgresql", ALTER.format("nullable=True"), []),
         ("postgresql", ADD.format("sa.Integer, sa.ForeignKey('author.id')"), ["foreign-key-not-valid"]),
@@ -173,6 +179,17 @@ def test_what_sql_yields(shop, sql, expected):
 def test_what_sql_of_mariadb_yields(shop, sql, expected):
     """Its quotes and words are known."""
     assert rules_in(shop, f"op.execute({sql!r})", "mariadb") == expected
+
+
+def test_concurrently_is_right_outside_of_a_transaction(shop):
+    """Whether Alembic is told or SQL is written by hand."""
+    body = (
+        "with op.get_context().autocommit_block():\n"
+        '    op.drop_index("i", "book", postgresql_concurrently=True)\n'
+        '    op.execute("DROP INDEX CONCURRENTLY j; CREATE INDEX CONCURRENTLY k ON book (x)")\n'
+    )
+
+    assert rules_in(shop, body) == []
 
 
 def test_a_table_of_the_same_revision_is_never_told_of(shop):
