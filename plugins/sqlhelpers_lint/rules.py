@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 #: SQLAlchemy's names of the dialects that the rules tell apart; ``mysql`` stands for MariaDB as well.
-POSTGRESQL, MYSQL, SQLITE = "postgresql", "mysql", "sqlite"
+POSTGRESQL, MYSQL = "postgresql", "mysql"
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,6 @@ NOT_ALLOWED = frozenset(("bad-allowance", "unused-allowance"))
 
 def described() -> Iterator[tuple[str, str, str, str]]:
     """Yield for each rule its name, where it applies, its reason and the safer way."""
-    names = {POSTGRESQL: "PostgreSQL", MYSQL: "MariaDB, MySQL", SQLITE: "SQLite"}
+    names = {POSTGRESQL: "PostgreSQL", MYSQL: "MariaDB, MySQL"}
     for rule in _ALL:
         yield rule.name, ", ".join(names[each] for each in rule.dialects) or "all", rule.reason, rule.safer
