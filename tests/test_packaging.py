@@ -17,8 +17,8 @@ import sqlhelpers
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BUILT = PYPROJECT["tool"]["hatch"]["build"]["targets"]
-ENTRY_POINTS = PYPROJECT["project"]["entry-points"]["sqlhelpers.adapters"]
-PLUGINS = PYPROJECT["project"]["entry-points"]["sqlhelpers.plugins"]
+GROUPS = PYPROJECT["project"]["entry-points"]
+ENTRY_POINTS = {**GROUPS["sqlhelpers.adapters"], **GROUPS["sqlhelpers.plugins"]}
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 TOP_LEVEL = {"sqlhelpers", "plugins", "tests", "examples", "docs"}
 ADAPTERS = sorted(path.name for path in (ROOT / "plugins").glob("sqlhelpers_*") if path.is_dir())
@@ -86,8 +86,7 @@ def test_the_sdist_lists_nothing_that_is_missing():
 
 def test_every_entry_point_has_its_package():
     """The entry points of adapters and plugins, and their folders, are the same."""
-    values = [*ENTRY_POINTS.values(), *PLUGINS.values()]
-    packages = {value.partition(".")[0].partition(":")[0] for value in values}
+    packages = {value.partition(".")[0].partition(":")[0] for value in ENTRY_POINTS.values()}
 
     assert sorted(packages) == ADAPTERS
 
@@ -95,9 +94,8 @@ def test_every_entry_point_has_its_package():
 @for_each_adapter
 def test_an_adapter_has_an_extra_or_needs_none(adapter):
     """An adapter that imports more than the core needs has an extra named as its framework, which ``all`` includes."""
-    points = ENTRY_POINTS | PLUGINS
-    frameworks = {name for name, value in points.items() if value.partition(".")[0] == adapter}
-    needed = imported(ROOT / "plugins" / adapter) - ALWAYS_THERE - {adapter}
+    frameworks = {name for name, value in ENTRY_POINTS.items() if value.partition(".")[0] == adapter}
+    needed = imported(ROOT / "plugins" / adapter) - ALWAYS_THERE - {*ADAPTERS}
     extras = frameworks & EXTRAS.keys()
 
     assert extras or not needed, needed
