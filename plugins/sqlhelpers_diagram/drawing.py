@@ -33,6 +33,7 @@ GREY = "#768390"  # lines, and text on the page itself: it is told from white an
 FONT = "Helvetica,Arial,sans-serif"
 
 _WITHIN = 120.0  # seconds
+_MERMAIDS_MOST = 50_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -80,8 +81,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def in_dot(text: str) -> str:
-    """Return the text as an identifier of DOT."""
-    escaped = one_line(text).replace("\\", "\\\\").replace('"', '\\"')
+    """Return the text as a string of DOT, which may be a label."""
+    escaped = one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return f'"{escaped}"'
 
 
@@ -100,7 +101,7 @@ def in_mermaid(text: str) -> str:
     padded = f" {text} "
     around = zip(padded, text, padded[2:], strict=False)
     written = "".join(each if _is_harmless(before, each, after) else f"#{ord(each)};" for before, each, after in around)
-    return re.sub(r"(?i)www\.|\bd(?=irection\s)", lambda found: f"{found[0][:-1]}#{ord(found[0][-1])};", written)
+    return re.sub(r"(?i)www\.|d(?=irection\s)", lambda found: f"{found[0][:-1]}#{ord(found[0][-1])};", written)
 
 
 def _is_harmless(before: str, character: str, after: str) -> bool:
@@ -114,8 +115,11 @@ def _is_harmless(before: str, character: str, after: str) -> bool:
 
 # all that begins a statement or stands between two names, in any of the two kinds of diagram
 _WORDS = frozenset(
-    "accdescr acctitle bt call class classdef click default direction end erdiagram flowchart graph href interpolate lr "
-    "linkstyle many o one only optionally rl style subgraph tb td title to u x zero".split(),
+    re.findall(
+        r"\w+",
+        "accdescr acctitle bt call class classdef click default direction end erdiagram flowchart graph href "
+        "interpolate linkstyle lr many o one only optionally rl style subgraph tb td title to u x zero",
+    )
 )
 
 
@@ -234,6 +238,9 @@ def finish(drawing: str, drawn: str, file: str | None) -> None:
         ConfigurationError: the file cannot be written.
     """
     text = f"{drawing.rstrip()}\n"
+    if drawn == "mermaid" and len(text) > _MERMAIDS_MOST:
+        limit = f"more than {_MERMAIDS_MOST:,} characters, unless its maxTextSize allows them"
+        click.echo(f"note: this has {len(text):,} characters, and Mermaid draws no text with {limit}", err=True)
     if file in (None, "-"):
         click.echo(text, nl=False)
         return

@@ -108,7 +108,7 @@ def diagram_of(
 
     Args:
         tables: the tables of each app.
-        apps: the apps to draw; None for all. Tables of others are drawn without columns where foreign keys refer to them.
+        apps: the apps to draw; None for all. Tables of others are drawn, by name, where foreign keys refer to them.
         columns: which columns to draw.
     """
     drawn = {name: owned for name, owned in tables.items() if apps is None or name in apps}

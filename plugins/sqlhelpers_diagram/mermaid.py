@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from sqlhelpers_diagram.entities import Diagram, Entity, Field, Relation
 
-_TYPE = re.compile(r"(?!(?i:[FPU]K)\b)[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*(\([A-Za-z0-9]+(,[A-Za-z0-9]+)*\))?", re.ASCII)
+# few versions take a comma in it
+_TYPE = re.compile(r"(?!(?i:[FPU]K)\b)[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*(\([A-Za-z0-9]+\))?")
 _LONGEST = 60  # characters of a comment
 
 
@@ -85,17 +86,16 @@ def _entity(entity: Entity, identifier: str, style: str) -> Iterator[str]:
 
 def _field(field: Field, given: MermaidNames) -> str:
     """Return a line: two words and the keys, and a comment with all that these cannot say."""
-    kind = re.sub(r",\s+", ",", field.type)
-    is_plain = bool(_TYPE.fullmatch(kind))
-    word = kind if is_plain else given.plain(re.split(r"[(\[]", kind)[0])
+    is_plain = bool(_TYPE.fullmatch(field.type))
+    word = field.type if is_plain else given.plain(re.split(r"[(\[]", field.type)[0])
     name = given.give(field.name)
     comment = [
         *([field.name] if name != field.name else []),
-        *([field.type] if not is_plain and word.replace("_", " ") != field.type else []),
         *(["null"] if field.is_nullable else []),
+        *([field.type] if not is_plain and word.replace("_", " ") != field.type else []),
         *(f"unique with {', '.join(names)}" for names in field.unique_with),
     ]
-    said = in_mermaid(shortened("; ".join(comment), _LONGEST))
+    said = in_mermaid(shortened(", ".join(comment), _LONGEST))
     return " ".join(part for part in (word, name, ", ".join(field.marks), said and f'"{said}"') if part)
 
 

@@ -41,8 +41,8 @@ def _cluster(number: int, story: Story) -> Iterator[str]:
     ids = {step.revision: f"{prefix}{place or 'first'}" for place, step in places}
     yield f"subgraph cluster_around_{number} {{ graph [peripheries=0, margin=14]"  # keeps the others away
     yield f"subgraph cluster_{number} {{"
-    yield f'    graph [label={in_dot(story.name)}, labeljust=l, peripheries=1, fontcolor="{INK}", style="rounded,filled", margin=12,'
-    yield f'        fillcolor="{colour.tint}", color="{colour.line}"]'
+    yield f'    graph [label={in_dot(story.name)}, labeljust=l, fontcolor="{INK}", peripheries=1, margin=12,'
+    yield f'        style="rounded,filled", fillcolor="{colour.tint}", color="{colour.line}"]'
     yield f'    node [fillcolor=white, color="{colour.line}"]'
     if story.left_out:
         yield f"    {older} {_outside(story.older, story, is_here=story.is_at_left_out)}"

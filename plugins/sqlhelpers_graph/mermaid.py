@@ -33,43 +33,42 @@ def draw(histories: Sequence[Story]) -> str:
     """Return the text of a graph: a subgraph for each history, with its oldest revision on top."""
     names = MermaidNames()
     groups = [names.give(f"app_{story.app}" if story.app is not None else f"in_{story.bind}") for story in histories]
-    lines: list[str] = []
-    for story, group in zip(histories, groups, strict=True):
-        lines += _subgraph(story, group, names)
     known = {story.app: group for story, group in zip(histories, groups, strict=True) if story.app is not None}
-    for story, group in zip(histories, groups, strict=True):
-        lines += (f"{known[app]} -. before .-> {group}" for app in story.needs if app in known)
-    for story, group in zip(histories, groups, strict=True):
-        colour = story.colour
-        lines.append(f"style {group} fill:{colour.tint},stroke:{colour.line},color:{INK}")
-        lines.append(f"classDef {group}_step fill:#ffffff,stroke:{colour.line},color:{INK}")
-        lines.append(f"classDef {group}_head fill:{colour.fill},stroke:{colour.line},color:{INK}")
-    lines.append(f"classDef outside fill:#ffffff,stroke:{GREY},color:{INK},stroke-dasharray:4")
-    lines.append(f"classDef outside_here fill:#ffffff,stroke:{INK},color:{INK},stroke-dasharray:4,stroke-width:3px")
-    lines.append(f"classDef here stroke:{INK},stroke-width:3px")
-    return _HEAD + "".join(f"    {line}\n" for line in lines)
+    nodes: list[str] = []
+    edges: list[str] = []
+    looks: list[str] = []
+    for number, (story, group) in enumerate(zip(histories, groups, strict=True), 1):
+        nodes += _subgraph(number, story, group, names)
+        edges += (f"{known[app]} -. before .-> {group}" for app in story.needs if app in known)
+        line = f"stroke:{story.colour.line},color:{INK}"
+        looks.append(f"style {group} fill:{story.colour.tint},{line}")
+        looks.append(f"classDef step{number} fill:#ffffff,{line}")
+        looks.append(f"classDef head{number} fill:{story.colour.fill},{line}")
+    looks.append(f"classDef outside fill:#ffffff,stroke:{GREY},color:{INK},stroke-dasharray:4")
+    looks.append(f"classDef here stroke:{INK},stroke-width:3px")
+    return _HEAD + "".join(f"    {line}\n" for line in (*nodes, *edges, *looks))
 
 
-def _subgraph(story: Story, group: str, names: MermaidNames) -> Iterator[str]:
-    ids = {step.revision: names.give(f"{group}_{step.revision}") for step in story.steps}
+def _subgraph(number: int, story: Story, group: str, names: MermaidNames) -> Iterator[str]:
+    ids = {step.revision: names.give(f"r_{step.revision}") for step in story.steps}
+    older = names.give(f"older{number}")
+    here = [ids[step.revision] for step in story.steps if step.is_current]
     yield f'subgraph {group}["{in_mermaid(story.name)}"]'
     yield "    direction TB"
-    older = names.give(f"{group}_older")
     if story.left_out:
+        here += [older] * story.is_at_left_out
         yield f"    {older}{_outside(story.older, story, is_here=story.is_at_left_out)}"
     for step in story.steps:
-        kind = f"{group}_{'head' if step.is_head else 'step'}"
-        yield f"    {ids[step.revision]}{_shape(step, story)}:::{kind}"
-        if step.is_current:
-            yield f"    class {ids[step.revision]} here"
+        yield f"    {ids[step.revision]}{_shape(step, story)}:::{'head' if step.is_head else 'step'}{number}"
     for step in story.steps:
-        yield from (f"    {each} --> {ids[step.revision]}" for each in _ids(step.down_revisions, ids, older))
-        yield from (
-            f'    {each} -. "depends on" .-> {ids[step.revision]}' for each in _ids(step.depends_on, ids, older)
-        )
+        node = ids[step.revision]
+        yield from (f"    {each} --> {node}" for each in _ids(step.down_revisions, ids, older))
+        yield from (f'    {each} -. "depends on" .-> {node}' for each in _ids(step.depends_on, ids, older))
     for revision in story.unknown:
-        text = f"{revision}, which is in no file"
-        yield f"    {names.give(f'{group}_{revision}')}{_outside(text, story, is_here=True)}"
+        here.append(names.give(f"r_{revision}"))
+        yield f"    {here[-1]}{_outside(f'{revision}, which is in no file', story, is_here=True)}"
+    if here:
+        yield f"    class {','.join(here)} here"
     yield "end"
 
 
@@ -88,4 +87,4 @@ def _shape(step: Step, story: Story) -> str:
 
 def _outside(text: str, story: Story, *, is_here: bool) -> str:
     label = "<br/>".join(in_mermaid(line) for line in (text, *story.here(is_here=is_here)))
-    return f'["{label}"]:::{"outside_here" if is_here else "outside"}'
+    return f'["{label}"]:::outside'
