@@ -113,12 +113,12 @@ class PluginManager(Hooks):
             )
 
     def unaffected(self, errors: Iterable[SqlhelpersError]) -> str:
-        """Return a line that names what is at no fault in ``errors``, for the end of their list."""
+        """Return a line that names what is at no fault in ``errors``; what is ours need not be said."""
         at_fault = {app for error in errors if isinstance(error, AppError) for app in error.apps}
         names = [
             f"{info.kind} {info.name} ({info.distribution})"
             for info in self.found
-            if info.state == "loaded" and info.name not in at_fault
+            if info.state == "loaded" and info.name not in at_fault and info.distribution.split(" ")[0] != "sqlhelpers"
         ]
         return f"not affected: {', '.join(names)}" if names else ""
 

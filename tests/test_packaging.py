@@ -17,7 +17,8 @@ import sqlhelpers
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BUILT = PYPROJECT["tool"]["hatch"]["build"]["targets"]
-ENTRY_POINTS = PYPROJECT["project"]["entry-points"]["sqlhelpers.adapters"]
+GROUPS = PYPROJECT["project"]["entry-points"]
+ENTRY_POINTS = {**GROUPS["sqlhelpers.adapters"], **GROUPS["sqlhelpers.plugins"]}
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 TOP_LEVEL = {"sqlhelpers", "plugins", "tests", "examples", "docs"}
 ADAPTERS = sorted(path.name for path in (ROOT / "plugins").glob("sqlhelpers_*") if path.is_dir())
@@ -84,7 +85,7 @@ def test_the_sdist_lists_nothing_that_is_missing():
 
 
 def test_every_entry_point_has_its_package():
-    """The adapters' entry points and the folders of the adapters are the same."""
+    """The entry points of adapters and plugins, and their folders, are the same."""
     packages = {value.partition(".")[0].partition(":")[0] for value in ENTRY_POINTS.values()}
 
     assert sorted(packages) == ADAPTERS
@@ -94,7 +95,7 @@ def test_every_entry_point_has_its_package():
 def test_an_adapter_has_an_extra_or_needs_none(adapter):
     """An adapter that imports more than the core needs has an extra named as its framework, which ``all`` includes."""
     frameworks = {name for name, value in ENTRY_POINTS.items() if value.partition(".")[0] == adapter}
-    needed = imported(ROOT / "plugins" / adapter) - ALWAYS_THERE - {adapter}
+    needed = imported(ROOT / "plugins" / adapter) - ALWAYS_THERE - {*ADAPTERS}
     extras = frameworks & EXTRAS.keys()
 
     assert extras or not needed, needed

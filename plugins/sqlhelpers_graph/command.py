@@ -26,7 +26,12 @@ _FORMATS = ("mermaid", "dot", "svg", "text")
     "-o", "--output", "file", metavar="FILE", help="Write to FILE, .mmd, .md, .dot, .svg or .txt, not to stdout."
 )
 @click.option(
-    "--last", type=click.IntRange(min=0), default=LAST, show_default=True, help="So many revisions an app; 0 for all."
+    "--last",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=LAST,
+    show_default=True,
+    help="So many revisions an app; 0 for all.",
 )
 @click.option("--current", is_flag=True, help="Ask the databases, and mark the revisions that they are at.")
 def graph(
