@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Column, Enum, Index, UniqueConstraint
+from sqlalchemy import Column, Enum, Index, TypeDecorator, UniqueConstraint
+from sqlalchemy.dialects import registry
 from sqlalchemy.exc import CompileError, NoReferencedColumnError, NoReferencedTableError
 
 if TYPE_CHECKING:
@@ -166,13 +168,16 @@ def _is_unique(index: Index) -> bool:
     return bool(index.unique) and is_plain and not is_partial
 
 
-def type_of(kind: TypeEngine[object]) -> str:
-    """Return a type as SQL has it, in no dialect where it can be said without one."""
+def type_of(kind: TypeEngine[Any]) -> str:
+    """Return a type as SQL has it: in the dialect that it belongs to, or in none."""
+    if isinstance(kind, TypeDecorator):
+        return type_of(kind.impl_instance)
     if isinstance(kind, Enum):
         return f"ENUM({', '.join(kind.enums)})"
+    dialect = re.match(r"sqlalchemy\.dialects\.(\w+)", type(kind).__module__)
     try:
-        return str(kind)
-    except CompileError:  # it can be said in a dialect only
+        return kind.compile(dialect=registry.load(dialect[1])()) if dialect else str(kind)
+    except CompileError:  # it cannot be said
         return type(kind).__name__
 
 

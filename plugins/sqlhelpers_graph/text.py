@@ -33,8 +33,11 @@ def _rows(story: Story) -> Iterator[tuple[str, str]]:
     """Yield the rows of a history: the columns, and what is said beside them."""
     drawn = {step.revision for step in story.steps}
     lanes: list[str | None] = []  # the revision that each column leads down to
+    ended = -1  # the column of the revision just above, if it was a first one
     for step in reversed(story.steps):
         if step.revision not in lanes:
+            if ended == len(lanes):
+                yield _columns(lanes, {}), ""  # or it would seem to be followed
             lanes.append(step.revision)
         yield _columns(lanes, {step.revision: "*"}), _said(step, story)
         column = lanes.index(step.revision)
@@ -42,9 +45,12 @@ def _rows(story: Story) -> Iterator[tuple[str, str]]:
         ends = _follow(lanes, column, downs)
         if ends:
             yield _connected(lanes, column, ends), ""
+        ended = column if not ends and lanes[column] is None else -1
         while lanes and lanes[-1] is None:
             lanes.pop()
     if story.left_out:
+        if ended == 0 and _OLDER not in lanes:
+            yield "", ""
         here = "".join(f"  ({each})" for each in story.here(is_here=story.is_at_left_out))
         yield _columns(lanes, {_OLDER: ":"}) or ":", f"{story.older}{here}"
 
@@ -57,6 +63,10 @@ def _follow(lanes: list[str | None], column: int, downs: Sequence[str]) -> dict[
     """Let a column lead on to the revisions below; return where lines to other columns end, and the signs there."""
     lanes[column] = None
     ends: dict[int, str] = {}
+    if len(downs) == 1 and downs[0] in lanes[column:]:  # the column on the left goes on
+        place = lanes.index(downs[0])
+        lanes[column], lanes[place] = downs[0], None
+        return {place: "'"}
     for down in downs:
         if down in lanes:
             ends[lanes.index(down)] = "+"
@@ -84,4 +94,4 @@ def _connected(lanes: Sequence[str | None], column: int, ends: Mapping[int, str]
 def _said(step: Step, story: Story) -> str:
     depends = [f"depends on {', '.join(step.depends_on)}"] if step.depends_on else []
     marks = ", ".join([*story.marks(step), *depends])
-    return one_line("  ".join([step.revision, step.message, *([f"({marks})"] if marks else [])]))
+    return one_line("  ".join(each for each in (step.revision, step.message, marks and f"({marks})") if each))
