@@ -145,10 +145,10 @@ class MermaidNames:
         """Return an identifier that has not been given yet."""
         plain = self.plain(name)
         found, number = plain, 1
-        while found.lower() in self._given:
+        while found in self._given:
             number += 1
             found = f"{plain.rstrip('_')}_{number}"
-        self._given.add(found.lower())
+        self._given.add(found)
         return found
 
 

@@ -245,6 +245,21 @@ def test_composite_keys():
     assert drawn(parent, child).relations == [("p", "|o..o|", "c", "pa, pb")]
 
 
+def test_a_part_of_the_primary_key():
+    """A foreign key of which only some columns are in it makes no row a part of the parent."""
+    metadata = MetaData()
+    parent = Table("p", metadata, *(Column(name, Integer, primary_key=True) for name in "ab"))
+    child = Table(
+        "c",
+        metadata,
+        Column("pa", Integer, primary_key=True),
+        Column("pb", Integer, nullable=False),
+        ForeignKeyConstraint(["pa", "pb"], ["p.a", "p.b"]),
+    )
+
+    assert drawn(parent, child).relations == [("p", "||..o|", "c", "pa, pb")]
+
+
 def test_association_tables_and_references_to_oneself():
     """Two relations that are a part of the primary key; and one from a table to itself."""
     metadata = MetaData()
@@ -334,7 +349,7 @@ def test_any_name_can_be_read_back_from_mermaid(found):
     assert len(diagram.relations) == len(found) - 1
     assert len(set(diagram.fills)) == len(found)
     for entity in diagram.entities.values():
-        assert len({name.lower() for _, name, _, _ in entity.fields}) == len(found)
+        assert len({name for _, name, _, _ in entity.fields}) == len(found)
         for wanted, (_, name, _, comment) in zip(found, entity.fields, strict=True):
             beginning = comment.removesuffix("…")[:20]
             assert name == wanted or shown(wanted).startswith(beginning[: len(wanted)])

@@ -330,7 +330,7 @@ def test_dot(command):
     assert "shape=hexagon" in merge
     assert 'style="rounded,filled"' in base
     assert 'style=dashed, label=" depends on"' in dot
-    assert "ltail=cluster_1, lhead=cluster_2, style=dashed" in dot
+    assert "ltail=cluster_1, lhead=cluster_2, style=dashed, constraint=false" in dot
 
 
 # Any history, any name
