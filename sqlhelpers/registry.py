@@ -78,6 +78,11 @@ class AppRegistry:
         """The tables of each app."""
         return self._apps_and_tables[1]
 
+    @property
+    def needs(self) -> dict[str, frozenset[str]]:
+        """The apps that each app comes after, by its foreign keys and ``requires``."""
+        return _needs(self.apps, self.tables)
+
     def serves(self, bind: str, table: FromClause) -> bool:
         """Tell whether a table belongs to an app in this database."""
         return self._binds_by_table.get(table) == bind
@@ -183,18 +188,26 @@ class AppRegistry:
         )
 
 
+def _needs(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> dict[str, frozenset[str]]:
+    """Return, for each app, those that its foreign keys and ``requires`` point to."""
+    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
+    found: dict[str, frozenset[str]] = {}
+    for name, app in apps.items():
+        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
+        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
+        found[name] = frozenset(before - {name})
+    return found
+
+
 def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> tuple[str, ...]:
-    """Return the names of the apps, each after those that its foreign keys and ``requires`` point to.
+    """Return the names of the apps, each after those that it needs.
 
     Raises:
         AppError: there is no such order.
     """
-    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
     sorter: TopologicalSorter[str] = TopologicalSorter()
-    for name, app in apps.items():
-        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
-        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
-        sorter.add(name, *sorted(before - {name}))
+    for name, before in _needs(apps, tables).items():
+        sorter.add(name, *sorted(before))
     try:
         sorter.prepare()
     except CycleError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
 import warnings
@@ -104,6 +105,14 @@ class Revisions:
     def files(self) -> Mapping[str, RevisionFile]:
         """Return the file of every revision."""
         return self.graph.by_revision
+
+    def message(self, revision: str) -> str:
+        """Return what a revision says that it does, the first line of its file; empty if it says nothing."""
+        try:
+            text = ast.get_docstring(ast.parse(Path(self.path(revision)).read_bytes()))
+        except (OSError, SyntaxError, ValueError):  # it has changed since
+            return ""
+        return next(iter((text or "").splitlines()), "").strip()
 
     def before(self, revision: str) -> tuple[str, ...]:
         """Return the revisions that one follows; empty for the first."""

@@ -122,6 +122,28 @@ def test_a_revision_that_is_there_twice_is_an_error(tmp_path):
         Revisions(RevisionFiles(tmp_path)).heads()
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'Add a table.\\n\\nAnd more.'\n", "Add a table."),
+        ("'\\n  add a table\\n\\nRevision ID: a1\\n'\n", "add a table"),
+        ("# coding: latin-1\n'größer'\n", "größer"),
+        ("", ""),
+        ("''\n", ""),
+    ],
+)
+def test_what_a_revision_says_that_it_does(tmp_path, text, expected):
+    """The first line of its docstring; nothing if it has none, or has gone."""
+    (tmp_path / "versions").mkdir()
+    file = tmp_path / "versions" / "a1.py"
+    file.write_text(f"{text}revision = 'a1'\ndown_revision = None\n", "latin-1" if "latin-1" in text else "utf-8")
+    revisions = Revisions(RevisionFiles(tmp_path))
+
+    assert revisions.message("a1") == expected
+    file.unlink()
+    assert revisions.message("a1") == ""
+
+
 def test_only_the_revision_that_is_needed_is_run(tmp_path):
     """Alembic's objects run a file when its module is asked for."""
     write(tmp_path, [("a", [], [], []), ("b", ["a"], [], []), ("c", ["b"], [], [])])
