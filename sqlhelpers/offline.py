@@ -2,61 +2,115 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from sqlhelpers.exceptions import AppError, MigrationFailed
+from sqlhelpers import loggers
+from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alembic.runtime.migration import RevisionStep
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
     from sqlhelpers.histories import History
 
 
-def revisions_as_sql(history: History, dialect: str) -> str:
-    """Return what all revisions of an app do to an empty database, the record of its position included.
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What is to be told as SQL.
+
+    Attributes:
+        action: ``upgrade``, ``downgrade`` or ``stamp``.
+        start: the revision that the database is at; ``base`` for an empty one.
+        targets: the revision to go to; for a stamp there may be several.
+        tag: what ``context.get_tag_argument()`` returns in revisions and in an ``env.py``.
+        x: what ``context.get_x_argument()`` returns there.
+    """
+
+    action: str = "upgrade"
+    start: str = "base"
+    targets: tuple[str, ...] = ("heads",)
+    tag: str | None = None
+    x: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the script does, in a few words."""
+        return f"{self.action} {self.start} -> {', '.join(self.targets)}"
+
+    def steps(self, script: ScriptDirectory, heads: Any) -> Any:
+        """Return the steps of Alembic that lead from ``heads`` to the targets."""
+        if self.action == "stamp":
+            return script._stamp_revs(self.targets, heads)
+        find = script._upgrade_revs if self.action == "upgrade" else script._downgrade_revs
+        return find(self.targets[0], heads)
+
+
+def as_sql(history: History, dialect: str, wanted: Script) -> str:
+    """Return what revisions of an app do to a database, the record of its position included.
+
+    On SQLite and PostgreSQL it is a transaction.
 
     Args:
         history: the app.
         dialect: SQLAlchemy's name of the dialect.
+        wanted: from where to where.
 
     Raises:
         MigrationFailed: a revision needs a connection.
-        AppError: the app has no migrations.
+        AppError: the app has no migrations, or no such revision.
     """
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations")
+    with history.revisions.told(wanted.start, *wanted.targets):
+        start = history.revisions.resolve(wanted.start)
+        wanted.steps(history.revisions.script, start)
+    running: list[str] = []
+    try:
+        return _written(history, dialect, wanted, start, running)
+    except SqlhelpersError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = f"this revision cannot be told without a database: {type(error).__name__}: {error}"
+        path = history.revisions.path(running[-1]) if running else str(history.revisions.folder)
+        raise MigrationFailed(history.app, running[-1] if running else "-", path, reason) from error
+
+
+def _written(history: History, dialect: str, wanted: Script, start: tuple[str, ...], running: list[str]) -> str:
     from alembic.runtime.environment import EnvironmentContext
 
     from sqlhelpers.scripts import alembic_config
 
-    if history.revisions is None:
-        raise AppError(f"app {history.app!r} has no migrations")
-    script, written, running = history.revisions.script, StringIO(), ""
-    config = alembic_config(history.revisions.folder)
+    assert history.revisions
+    script, written = history.revisions.script, StringIO()
+    config = alembic_config(history.revisions.folder, wanted.x)
     config.set_main_option("sqlalchemy.url", f"{dialect}://")
 
-    def steps(heads: object, _: object) -> Iterator[RevisionStep]:
-        nonlocal running
-        for step in script._upgrade_revs("heads", heads):  # type: ignore[arg-type]  # several are taken as well
-            running = step.revision.revision
+    def steps(heads: Any, context: MigrationContext) -> Iterator[Any]:
+        if dialect == "postgresql":
+            vars(context.dialect)["_backslash_escapes"] = False  # SQLAlchemy believes the server, once it is connected
+        for step in wanted.steps(script, heads):
+            running.extend([] if wanted.action == "stamp" else [step.revision.revision])
             yield step
 
-    options: dict[str, Any] = {
+    options: dict[str, Any] = history.options() | {
         "dialect_name": dialect,
         "dialect_opts": {"paramstyle": "named"},
         "output_buffer": written,
+        "starting_rev": start or None,
+        "tag": wanted.tag,
     }
-    try:
-        with EnvironmentContext(config, script, fn=steps, as_sql=True, literal_binds=True, **options) as environment:
-            if history.revisions.has_environment:
+    if dialect == "sqlite":
+        options["transactional_ddl"] = True
+    with EnvironmentContext(config, script, fn=steps, as_sql=True, literal_binds=True, **options) as environment:
+        if history.revisions.has_environment:
+            with loggers.kept():
                 script.run_env()
-            else:
-                environment.configure(literal_binds=True, **history.options(), **options)
-                with environment.begin_transaction():
-                    environment.run_migrations()
-    except (Exception, SystemExit) as error:
-        reason = f"this revision cannot be told without a database: {type(error).__name__}: {error}"
-        path = history.revisions.path(running) if running else str(history.revisions.folder)
-        raise MigrationFailed(history.app, running or "-", path, reason) from error
+        else:
+            environment.configure(literal_binds=True, **options)
+            with environment.begin_transaction():
+                environment.run_migrations()
     return written.getvalue()
