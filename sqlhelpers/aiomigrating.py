@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from sqlhelpers.database import Apps
-    from sqlhelpers.report import DatabaseReport, DatabaseStatus, Finding, JournalEntry, Movement, Position, SyncResult, Trace
+    from sqlhelpers.report import (
+        DatabaseReport,
+        DatabaseStatus,
+        Finding,
+        JournalEntry,
+        Movement,
+        Position,
+        SyncResult,
+        Trace,
+    )
     from sqlhelpers.runs import Progress
 
 R = TypeVar("R")

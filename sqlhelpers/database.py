@@ -17,7 +17,7 @@ from sqlhelpers.dialects import empty_database, refuse_hidden_tables
 from sqlhelpers.engines import database_url, default_hooks
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status
-from sqlhelpers.offline import Script, as_sql
+from sqlhelpers.offline import Script, all_as_sql
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
 from sqlhelpers.runs import Run
@@ -285,14 +285,10 @@ class Database:
             wanted: from where to where; None for all that an empty database gets.
             app: the app or the apps; None for every one that has migrations.
         """
-        dialect, script = self.url.get_backend_name(), wanted or Script(targets=("head",))
+        script = wanted or Script(targets=("head",))
         histories = self.chosen(app, several_heads=script.targets != ("head",))
-        for history in histories:
-            history.heads()  # raises before anything is told
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
-            place = f"-- database {self.bind} ({dialect}), app"
-            order = reversed(histories) if script.action == "downgrade" else histories
-            return "".join(f"{place} {each.name}: {script.title}\n\n{as_sql(each, dialect, script)}" for each in order)
+            return all_as_sql(self.bind, histories, self.url.get_backend_name(), script)
 
     def check(self, connection: Connection) -> tuple[Finding, ...]:
         """Return what is wrong with the database."""

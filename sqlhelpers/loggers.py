@@ -33,6 +33,7 @@ def _all() -> Iterator[logging.Logger]:
 def shown(names: Iterable[str], level: int) -> Iterator[None]:
     """Print what some loggers say in the block to stderr, from a level on."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda record: record.name != "alembic.runtime.plugins")  # of each of its parts that is loaded
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     found = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in found]

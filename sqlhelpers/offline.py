@@ -10,7 +10,7 @@ from sqlhelpers import loggers
 from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
@@ -47,6 +47,19 @@ class Script:
             return script._stamp_revs(self.targets, heads)
         find = script._upgrade_revs if self.action == "upgrade" else script._downgrade_revs
         return find(self.targets[0], heads)
+
+
+def all_as_sql(bind: str, histories: Sequence[History], dialect: str, wanted: Script) -> str:
+    """Return what revisions of several apps do to a database, each under a comment that says what it is.
+
+    Raises:
+        MultipleHeads: an app has several heads, and that is a mistake.
+    """
+    for history in histories:
+        history.heads()  # raises before anything is told
+    order = reversed(histories) if wanted.action == "downgrade" else histories
+    place = f"-- database {bind} ({dialect}), app"
+    return "".join(f"{place} {each.name}: {wanted.title}\n\n{as_sql(each, dialect, wanted)}" for each in order)
 
 
 def as_sql(history: History, dialect: str, wanted: Script) -> str:

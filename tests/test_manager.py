@@ -141,7 +141,7 @@ def test_an_unknown_target_is_one_line(sqlite_url, migrations):
     """It names the folder, or the app."""
     with (
         DatabaseManager(sqlite_url, migrations, base_model=Base) as manager,
-        pytest.raises(AppError, match="the migrations folder .* there is no revision 'zzz'"),
+        pytest.raises(AppError, match=r"the migrations folder .* there is no revision 'zzz'"),
     ):
         manager.upgrade("zzz")
 

@@ -92,6 +92,7 @@ def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
     if attached is None:
         from sqlhelpers.settings import Settings
 
+        _let_import_from_the_project()
         yield Settings()
         return
     with attached as runtime:
@@ -106,9 +107,14 @@ def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtim
 
 def _new_runtime() -> Runtime:
     from sqlhelpers.runtime import Runtime
+
+    _let_import_from_the_project()
+    return Runtime()
+
+
+def _let_import_from_the_project() -> None:
     from sqlhelpers.sources import project_file
 
     project = project_file(Path.cwd())
     if project is not None and str(project.parent) not in sys.path:
         sys.path.append(str(project.parent))  # an app that is not installed may lie beside the settings
-    return Runtime()
