@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from sqlhelpers.histories import History
 
 
+_HAVE_IF_NOT_EXISTS = ("mariadb", "mysql", "postgresql", "sqlite")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Script:
     """What is to be told as SQL.
@@ -102,7 +105,11 @@ def _written(history: History, dialect: str, wanted: Script, start: tuple[str, .
     config = alembic_config(history.revisions.folder, wanted.x)
     config.set_main_option("sqlalchemy.url", f"{dialect}://")
 
+    version_table = ""
+
     def steps(heads: Any, context: MigrationContext) -> Iterator[Any]:
+        nonlocal version_table
+        version_table = context.dialect.identifier_preparer.format_table(context._version)
         if dialect == "postgresql":
             vars(context.dialect)["_backslash_escapes"] = False  # SQLAlchemy believes the server, once it is connected
         for step in wanted.steps(script, heads):
@@ -126,4 +133,7 @@ def _written(history: History, dialect: str, wanted: Script, start: tuple[str, .
             environment.configure(literal_binds=True, **options)
             with environment.begin_transaction():
                 environment.run_migrations()
-    return written.getvalue()
+    text = written.getvalue()
+    if dialect in _HAVE_IF_NOT_EXISTS:  # it stays when all is undone
+        text = text.replace(f"CREATE TABLE {version_table} (", f"CREATE TABLE IF NOT EXISTS {version_table} (", 1)
+    return text

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import click
-
-from sqlhelpers import loggers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +43,10 @@ def say(text: str) -> None:
 def _louder(ctx: click.Context, _: click.Parameter, value: int) -> None:
     before = ctx.meta.get(_VERBOSITY, 0)
     if value and not ctx.resilient_parsing:
+        import logging
+
+        from sqlhelpers import loggers
+
         ctx.meta[_VERBOSITY] = before + value
         for names in _LOGGERS[before : before + value]:
             ctx.with_resource(loggers.shown(names, logging.INFO))  # until the context closes
