@@ -104,8 +104,8 @@ def downgrade(
             _print_sql(runtime, chosen, "downgrade", [target], tag=tag, x=x)
             return
         _refuse_ranges([target])
-        left = f" {_listed(chosen.dependents)} which need them stay as they are." if chosen.dependents else ""
-        question = f"Undo the revisions of {_apps(chosen)} after {target} in {_databases(chosen)}?{left}"
+        left = f" (left as it is, although it needs that: {', '.join(chosen.dependents)})" if chosen.dependents else ""
+        question = f"Undo the revisions of {_apps(chosen)} after {target} in {_databases(chosen)}{left}?"
         confirm(f"{question} Data can be lost.", yes=yes)
         with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
             _perform(

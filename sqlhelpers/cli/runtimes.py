@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from sqlhelpers.runtime import Runtime
@@ -97,6 +98,20 @@ def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
         return
     with attached as runtime:
         yield runtime.settings
+
+
+@contextmanager
+def open_values(ctx: click.Context) -> Iterator[Mapping[str, Any]]:
+    """Give the same as plain values, which nobody has checked: that is quick, and needs no SQLAlchemy."""
+    attached = _attached(ctx)
+    if attached is None:
+        from sqlhelpers.sources import layered, read_layers
+
+        _let_import_from_the_project()
+        yield layered(read_layers(Path.cwd(), os.environ))
+        return
+    with attached as runtime:
+        yield runtime.settings.model_dump(exclude_unset=True)
 
 
 def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
