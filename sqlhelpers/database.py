@@ -128,8 +128,9 @@ class Database:
         if app is None:
             return [each for each in histories if each.revisions is not None]
         wanted = {app} if isinstance(app, str) else set(app)
-        for name in sorted(wanted - {each.name for each in histories}):
-            raise self._no_app(name, histories)
+        missing = sorted(wanted - {each.name for each in histories})
+        if missing:
+            raise self._no_app(missing[0], histories)
         return [each for each in histories if each.name in wanted]
 
     def history(self, app: str | None = None) -> History:

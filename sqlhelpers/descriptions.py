@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,9 +150,10 @@ _DATE = re.compile(r"^Create Date:(.*)$", re.MULTILINE)
 
 
 def docstring(source: bytes) -> str:
-    """Return the docstring of a module, without running it; empty if it has none, or cannot be parsed."""
-    head, function, _ = source.partition(b"\ndef ")
-    for text in (head, source) if function else (source,):
-        with suppress(SyntaxError, ValueError):  # the line may be within a string
-            return (ast.get_docstring(ast.parse(text), clean=False) or "").strip()
-    return ""
+    """Return the docstring of a module that can be parsed, without running it; empty if it has none."""
+    head, _, _ = source.partition(b"\ndef ")
+    try:
+        tree = ast.parse(head)
+    except (SyntaxError, ValueError):  # the line is within a string
+        tree = ast.parse(source)
+    return (ast.get_docstring(tree, clean=False) or "").strip()

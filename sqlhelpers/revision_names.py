@@ -26,12 +26,6 @@ def words(target: str) -> tuple[str, ...]:
     return tuple(word for word in _parts(target) if word and word not in SYMBOLS)
 
 
-def is_relative(target: str) -> bool:
-    """Tell whether a target depends on where a database is: ``+2``, ``-1``, ``label@+1``, ``current``."""
-    match = _RELATIVE.match(target)
-    return target == "current" or (match is not None and match["start"] is None)
-
-
 def _parts(target: str) -> tuple[str, str]:
     match = _RELATIVE.match(target)
     if match:

@@ -150,7 +150,7 @@ class Revisions:
         """
         if target in self.files():
             return (target,)
-        if target == "heads" and self.graph.chain is not None:
+        if target in ("head", "heads") and self.graph.chain is not None:
             return self.graph.heads
         with self.told(target):
             return tuple(each.revision for each in self.script.get_revisions(target) if each is not None)

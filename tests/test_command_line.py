@@ -96,13 +96,12 @@ def test_a_terminal_is_seen_in_process(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["run-sync"], ["upgrade"], ["stamp", "head", "--yes"], ["status"], ["history"], ["current", "-v"], ["config"]],
+    "words", ["run-sync", "upgrade", "stamp head --yes", "status", "history", "show shop head", "config"]
 )
 def test_quiet_commands_print_errors_only(command, words):
     """Wherever the option stands; the exit status says the rest."""
-    assert command("-q", *words) == Finished(0, "", "")
-    assert command(*words, "--quiet") == Finished(0, "", "")
+    assert command("-q", *words.split()) == Finished(0, "", "")
+    assert command(*words.split(), "--quiet") == Finished(0, "", "")
 
 
 def test_what_is_asked_for_in_a_form_is_printed_all_the_same(command):
@@ -128,7 +127,7 @@ def test_verbose_commands_show_what_is_logged(command):
     assert silent == Finished(0, "default  shop  downgraded to r1  2 revisions\n", "")
 
 
-def test_options_of_every_command_stand_where_they_are_put(shop):
+def test_options_of_every_command_stand_where_they_are_put():
     """In a group that is mounted on another command line as well; a command's own options of the same name stay its."""
 
     @click.group()
@@ -155,7 +154,8 @@ def test_options_of_every_command_stand_where_they_are_put(shop):
     assert runner.invoke(app, ["db", "-q", "status"]).output == ""
     assert runner.invoke(app, ["db", "several", "own", "-v", "3", "-q"]).output == "3 0 True\n"
     assert "Every day:" in runner.invoke(app, ["db", "--help"]).output
-    assert shop
+    found = BashComplete(app, {}, "app", "_APP_COMPLETE").get_completions(["db", "upgrade", "shop"], "r")
+    assert [item.value for item in found] == ["r3", "r2", "r1"]
 
 
 def test_every_command_has_an_example():

@@ -229,6 +229,7 @@ async def test_where_a_database_is(shop, sqlite_url, kind):  # noqa: ARG001  # t
         (False, False, 0),
     ]
     assert [info.revision for info in infos] == ["r2", "r1"]
+    assert infos == manager.manager.get_history(between=":r2")
 
 
 def test_what_is_told_of_revisions(shop, sqlite_url):
@@ -319,6 +320,7 @@ def test_a_revision_that_the_code_does_not_know(shop, sqlite_url):
         (moved,) = manager.stamp("r2", purge=True)
 
         assert (position.current, position.unknown, position.is_at_heads) == (("r3",), ("r3",), False)
+        assert manager.get_history(between=":current") == ()
         assert (moved.before, moved.after) == (("r3",), ("r2",))
         assert manager.get_status() is DatabaseStatus.UP_TO_DATE
 
@@ -469,6 +471,15 @@ def test_an_env_py_may_configure_logging(shop, sqlite_url):
     assert (root.level, list(root.handlers), own.disabled, own.propagate) == before
     assert "alembic_version_shop" in script
     assert recorded(sqlite_url) == ["r3"]
+
+
+def test_a_run_without_a_journal(shop, sqlite_url):  # noqa: ARG001  # the app of the runtime
+    """A stamp leaves none either."""
+    database = {"sqlalchemy": {"url": sqlite_url}, "alembic": {"journal": False}}
+    with runtime({"default": database}) as made:
+        made.manager().stamp("head")
+
+    assert tables(sqlite_url) == {"alembic_version_shop"}
 
 
 def test_a_history_without_an_app(project, sqlite_url):

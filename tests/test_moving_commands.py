@@ -267,6 +267,7 @@ def test_show(command, shop):
     assert re.fullmatch(r" {13}upgrade \d{4}-.* UTC in \d\.\d\d s, done, .*", lines(done)[7])
     assert lines(done)[8:] == ["", "    Add books.", "", "    Of authors."]
     assert "in default" not in offline.stdout
+    assert command("show", "stock1", "--offline").stdout.splitlines()[-1].startswith("file ")
     assert "in default  not applied" in head
     assert "revision     r2" in current
     assert found["source"] == file.read_text().rstrip()

@@ -12,7 +12,7 @@ from projects import revision_text
 from sqlalchemy import make_url, text
 
 from sqlhelpers import Runtime
-from sqlhelpers.offline import Script
+from sqlhelpers.offline import Script, as_sql
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +181,26 @@ def test_what_cannot_be_told_as_sql(command, monkeypatch, words, reason):
 
     assert (done.status, done.stdout, len(done.errors)) == (2, "", 1)
     assert reason in done.stderr
+
+
+def test_a_file_that_cannot_be_run_is_named(shop, command, monkeypatch):
+    """As in a run."""
+    shop.write("shop/migrations/versions/r4.py", revision_text("r4", "pass", "r3") + "1 / 0\n")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere.invalid/shop")
+
+    done = command("upgrade", "--sql", "r3:")
+
+    assert done.status == 2
+    assert "r4.py cannot be run: ZeroDivisionError" in done.errors[0]
+
+
+def test_other_dialects_get_what_alembic_writes(shop, monkeypatch):  # noqa: ARG001  # the app of the runtime
+    """Not all of them know IF NOT EXISTS."""
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    with Runtime() as runtime:
+        script = as_sql(runtime.registry.histories("default")[0], "mssql", Script())
+
+    assert "CREATE TABLE alembic_version_shop (" in script
 
 
 def test_an_env_py_is_asked_for_sql_too(shop, monkeypatch, tmp_path):
