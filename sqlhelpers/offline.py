@@ -116,15 +116,7 @@ def _written(history: History, dialect: str, wanted: Script, start: tuple[str, .
             running.extend([] if wanted.action == "stamp" else [step.revision.revision])
             yield step
 
-    options: dict[str, Any] = history.options() | {
-        "dialect_name": dialect,
-        "dialect_opts": {"paramstyle": "named"},
-        "output_buffer": written,
-        "starting_rev": start or None,
-        "tag": wanted.tag,
-    }
-    if dialect == "sqlite":
-        options["transactional_ddl"] = True
+    options = history.options() | _options(dialect, wanted, start, written)
     with EnvironmentContext(config, script, fn=steps, as_sql=True, literal_binds=True, **options) as environment:
         if history.revisions.has_environment:
             with loggers.kept():
@@ -137,3 +129,15 @@ def _written(history: History, dialect: str, wanted: Script, start: tuple[str, .
     if dialect in _HAVE_IF_NOT_EXISTS:  # it stays when all is undone
         text = text.replace(f"CREATE TABLE {version_table} (", f"CREATE TABLE IF NOT EXISTS {version_table} (", 1)
     return text
+
+
+def _options(dialect: str, wanted: Script, start: tuple[str, ...], written: StringIO) -> dict[str, Any]:
+    """Return what Alembic's ``configure`` needs to know for a script."""
+    options = {
+        "dialect_name": dialect,
+        "dialect_opts": {"paramstyle": "named"},
+        "output_buffer": written,
+        "starting_rev": start or None,
+        "tag": wanted.tag,
+    }
+    return options | ({"transactional_ddl": True} if dialect == "sqlite" else {})

@@ -100,8 +100,12 @@ def fed(url: str, script: str) -> None:
 
 
 def without_journal(url: str) -> dict[str, object]:
-    """Return all that is in a database, but for the journal, which a script does not write."""
-    return {name: found for name, found in snapshot(url).items() if name != "sqlhelpers_journal"}
+    """Return all that is in a database, but for the journal, which a script does not write, and an empty record.
+
+    Alembic before 1.18.5 drops that when all is undone.
+    """
+    found = {name: each for name, each in snapshot(url).items() if name != "sqlhelpers_journal"}
+    return {name: each for name, each in found.items() if not name.startswith("alembic_version") or each[1]}
 
 
 def test_programs_of_databases_take_the_scripts(shop, command, monkeypatch, url):
@@ -134,9 +138,8 @@ def test_programs_of_databases_take_the_scripts(shop, command, monkeypatch, url)
         assert done.status == 0, done
         seen["ours"].append(without_journal(url))
 
-    assert [each["alembic_version_shop"][1] for each in seen["theirs"]] == [
-        [("r2",)], [("r4",)], [("r2",)], [], [("r1",)], [("r3",)],
-    ]  # fmt: skip
+    positions = [each["alembic_version_shop"][1] for each in seen["theirs"] if "alembic_version_shop" in each]
+    assert positions == [[("r2",)], [("r4",)], [("r2",)], [("r1",)], [("r3",)]]
     assert seen["theirs"] == seen["ours"]
     assert seen["ours"][1]["author"][1][0][1] == ODD
 
