@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from sqlhelpers import checks, decisions, journal, locks, timeouts, urls
+from sqlhelpers.descriptions import named, position, traces
 from sqlhelpers.dialects import empty_database, refuse_hidden_tables
 from sqlhelpers.engines import database_url, default_hooks
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status
-from sqlhelpers.offline import revisions_as_sql
+from sqlhelpers.offline import Script, all_as_sql
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
 from sqlhelpers.runs import Run
 from sqlhelpers.schema_limits import SchemaLimits
 from sqlhelpers.scratch import scratch_database
 from sqlhelpers.server_locks import Lock
+from sqlhelpers.settings_models import near
 from sqlhelpers.sources import cache_folder
 
 if TYPE_CHECKING:
@@ -34,9 +36,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import DeclarativeBase
 
     from sqlhelpers.hooks import Hooks
-    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
+    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry, Position, Trace
     from sqlhelpers.runs import Progress
     from sqlhelpers.settings import DatabaseSettings
+
+#: One app, several, or None for what the function says.
+Apps = str | tuple[str, ...] | None
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,10 +114,24 @@ class Database:
                 history.revisions.head()
         return histories
 
-    def migrated_histories(self, app: str | None = None) -> Sequence[History]:
-        """Return the history of ``app``, or of every app that has migrations; checked as by ``checked_histories``."""
-        histories = self.checked_histories()
-        return [self.history(app)] if app is not None else [each for each in histories if each.revisions is not None]
+    def chosen(self, app: Apps = None, *, several_heads: bool = True) -> Sequence[History]:
+        """Return the histories of one app or several, or of every app that has migrations, in the order of a sync.
+
+        Args:
+            app: the app or the apps; ``-`` for the history that belongs to none.
+            several_heads: whether a history may have several heads.
+
+        Raises:
+            AppError: there is no such app here.
+        """
+        histories = [replace(each, several_heads=several_heads) for each in self.histories]
+        if app is None:
+            return [each for each in histories if each.revisions is not None]
+        wanted = {app} if isinstance(app, str) else set(app)
+        missing = sorted(wanted - {each.name for each in histories})
+        if missing:
+            raise self._no_app(missing[0], histories)
+        return [each for each in histories if each.name in wanted]
 
     def history(self, app: str | None = None) -> History:
         """Return the history of ``app``, or the only one there is.
@@ -121,12 +140,16 @@ class Database:
             AppError: there is no such app here, or several and none was named.
         """
         histories = self.histories
-        found = [history for history in histories if app is None or history.app == app]
+        found = [history for history in histories if app in (None, history.name)]
         if len(found) == 1:
             return found[0]
-        names = ", ".join(str(history.app) for history in histories) or "none"
+        raise self._no_app(app, histories)
+
+    def _no_app(self, app: str | None, histories: Sequence[History]) -> AppError:
+        names = [history.name for history in histories]
         wanted = f"there is no app {app!r}" if app else "name one app"
-        raise AppError(f"database {self.bind!r}: {wanted} (apps: {names})")
+        hint = near(app, set(names)) if app else ""
+        return AppError(f"database {self.bind!r}: {wanted} (apps: {', '.join(names) or 'none'}){hint}")
 
     def config(self, app: str | None = None) -> Config:
         """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
@@ -202,6 +225,20 @@ class Database:
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
             yield connection, self._run(connection, Lock())
 
+    def positions(self, connection: Connection, app: Apps = None) -> tuple[Position, ...]:
+        """Return where the database is in the history of one app or several, or of every app that has migrations."""
+        histories = self.chosen(app)
+        refuse_hidden_tables(connection, [history.version_table for history in histories])
+        return tuple(position(connection, self.bind, history) for history in histories)
+
+    def traces(self, connection: Connection, revision: str, app: str | None = None) -> tuple[Trace, ...]:
+        """Return what the database knows of a revision, or of each of the several that its name stands for."""
+        history = self.history(app)
+        names = [info.revision for info in named(history, revision)]
+        refuse_hidden_tables(connection, [history.version_table])
+        entries = [each for each in self.journal(connection) if each.app == history.app]
+        return traces(connection, self.bind, history, names, entries)
+
     def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
         """Return the revisions that the database is at."""
         history = self.history(app)
@@ -242,11 +279,17 @@ class Database:
         if any(history.app == app for history in self.histories):
             raise AppError(f"app {app!r} is installed: `sqlhelpers drop {app}` removes its tables and their record")
 
-    def sql(self) -> str:
-        """Return what all revisions of all apps do to an empty database; nothing is connected to."""
-        dialect = self.url.get_backend_name()
+    def sql(self, wanted: Script | None = None, app: Apps = None) -> str:
+        """Return what revisions of apps do to a database, each under a comment; nothing is connected to.
+
+        Args:
+            wanted: from where to where; None for all that an empty database gets.
+            app: the app or the apps; None for every one that has migrations.
+        """
+        script = wanted or Script(targets=("head",))
+        histories = self.chosen(app, several_heads=script.targets != ("head",))
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
-            return "".join(revisions_as_sql(each, dialect) for each in self.checked_histories() if each.revisions)
+            return all_as_sql(self.bind, histories, self.url.get_backend_name(), script)
 
     def check(self, connection: Connection) -> tuple[Finding, ...]:
         """Return what is wrong with the database."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: The version table of an app that does not have one of its own.
 ALEMBICS_OWN = "alembic_version"
 _PREFIX = "alembic_version_"
+#: The name of a history that belongs to no app.
+NO_APP = "-"
 
 
 def version_table_of(app: str) -> str:
@@ -49,6 +51,8 @@ class History:
         url: the database's URL for an ``env.py`` that connects for itself.
         journaled: whether the journal is kept.
         strict: whether a revision file that was edited after it ran is refused.
+        needs: the names of the apps that come before this one.
+        several_heads: whether several heads are no mistake, because somebody says which way to go.
     """
 
     app: str | None = None
@@ -61,6 +65,24 @@ class History:
     url: URL | None = field(default=None, repr=False)
     journaled: bool = True
     strict: bool = False
+    needs: tuple[str, ...] = ()
+    several_heads: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the app is called where it has to be called something: ``-`` where there is no app."""
+        return self.app or NO_APP
+
+    def heads(self) -> tuple[str, ...]:
+        """Return the newest revisions; none without migrations.
+
+        Raises:
+            MultipleHeads: there are several, and that is a mistake.
+            MigrationsNotFound: there is none.
+        """
+        if self.revisions is None:
+            return ()
+        return self.revisions.heads() if self.several_heads else (self.revisions.head(),)
 
     @property
     def journal(self) -> Journal:
@@ -164,13 +186,13 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
 def read_app(connection: Connection, history: History, existing: ExistingTables | None = None) -> AppReport:
     """Return the state of one app in a database, and change nothing."""
     existing = existing or ExistingTables(connection)
-    head = history.revisions.head() if history.revisions else None
+    heads = history.heads()
     current = current_revisions(connection, history, existing)
     blank = AppReport(
         app=history.app,
         status=DatabaseStatus.NO_INFO,
         current=current,
-        heads=(head,) if head else (),
+        heads=heads,
         tables=len(history.tables),
     )
     journal = history.journal if history.journaled and existing.has(JOURNAL, history.version_table_schema) else None
@@ -199,7 +221,7 @@ def _read_versioned(history: History, report: AppReport) -> AppReport:
             f"install the version of {name} that has it, or downgrade with that version"
         )
         return replace(report, status=DatabaseStatus.AHEAD, detail=detail)
-    pending = history.revisions.between(report.current, report.heads[0])
+    pending = history.revisions.between(report.current, "heads")
     status = DatabaseStatus.UPGRADE_AVAILABLE if pending else DatabaseStatus.UP_TO_DATE
     return replace(report, status=status, pending=pending)
 

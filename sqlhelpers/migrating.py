@@ -9,11 +9,21 @@ from sqlhelpers.basemanager import BaseManager
 from sqlhelpers.histories import single_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import orm
 
-    from sqlhelpers.report import DatabaseReport, DatabaseStatus, Finding, JournalEntry, SyncResult
+    from sqlhelpers.database import Apps
+    from sqlhelpers.report import (
+        DatabaseReport,
+        DatabaseStatus,
+        Finding,
+        JournalEntry,
+        Movement,
+        Position,
+        SyncResult,
+        Trace,
+    )
     from sqlhelpers.runs import Progress
 
 R = TypeVar("R")
@@ -46,6 +56,14 @@ class MigratingManager(BaseManager):
     def get_current_revisions(self, session: orm.Session | None = None, app: str | None = None) -> tuple[str, ...]:
         """Return all the revisions that the database is at; empty if none is recorded."""
         return self._read(session, self.database.current, app)
+
+    def get_positions(self, session: orm.Session | None = None, app: Apps = None) -> tuple[Position, ...]:
+        """Return where the database is in the history of one app or several, or of every app that has migrations."""
+        return self._read(session, self.database.positions, app)
+
+    def get_traces(self, revision: str, app: str | None = None) -> tuple[Trace, ...]:
+        """Return what the database knows of a revision, or of each of the several that its name stands for."""
+        return self._read(None, self.database.traces, revision, app)
 
     def get_status(self, session: orm.Session | None = None) -> DatabaseStatus:
         """Return the state of the database beside what the installed code expects."""
@@ -80,25 +98,80 @@ class MigratingManager(BaseManager):
         """
         self._change(migrations.create_database, self.database.checked_histories())
 
-    def upgrade(self, target: str = "heads", app: str | None = None, progress: Progress | None = None) -> None:
-        """Run the revisions up to ``target``, for one app or for all.
+    def upgrade(
+        self,
+        target: str = "head",
+        app: Apps = None,
+        progress: Progress | None = None,
+        *,
+        tag: str | None = None,
+        x: Sequence[str] = (),
+    ) -> tuple[Movement, ...]:
+        """Run the revisions up to ``target``, and return how far each app was moved.
+
+        Args:
+            target: a revision in Alembic's words: its identifier or the beginning of it, ``+1``, ``label@head``;
+                ``head`` for the newest, of which there must be one, ``heads`` for all of them.
+            app: the app or the apps; None for all that have migrations.
+            progress: called before each revision runs, with the app, the revision, its place and their number.
+            tag: what ``context.get_tag_argument()`` returns in revisions.
+            x: what ``context.get_x_argument()`` returns there.
 
         Raises:
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        histories = self.database.migrated_histories(app)
-        self._change(migrations.upgrade_database, histories, target, progress=progress)
+        histories = self.database.chosen(app, several_heads=target != "head")
+        installed, options = self.database.histories, {"tag": tag, "x": x}
+        work = migrations.upgrade_database
+        return self._change(work, histories, target, installed, progress=progress, **options)
 
-    def downgrade(self, target: str, app: str | None = None, progress: Progress | None = None) -> None:
-        """Undo the revisions after ``target``: a revision, ``"-1"`` for the last one, ``"base"`` for all.
+    def downgrade(
+        self,
+        target: str,
+        app: Apps = None,
+        progress: Progress | None = None,
+        *,
+        tag: str | None = None,
+        x: Sequence[str] = (),
+    ) -> tuple[Movement, ...]:
+        """Undo the revisions after ``target``, and return how far each app was moved.
+
+        Args:
+            target: a revision in Alembic's words, ``-1`` to undo the last one, ``base`` to undo all.
+            app: the app or the apps, of which the last is the first to go; may be left out where there is only one.
+            progress: called before each revision is undone.
+            tag: what ``context.get_tag_argument()`` returns in revisions.
+            x: what ``context.get_x_argument()`` returns there.
 
         Raises:
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        history = self.database.history(app)
-        self._change(migrations.downgrade_database, history, target, progress=progress)
+        histories = self.database.chosen(app or self.database.history().name)
+        work, options = migrations.downgrade_database, {"tag": tag, "x": x}
+        return self._change(work, histories, target, progress=progress, **options)
+
+    def stamp(
+        self,
+        revision: str | Sequence[str] = "head",
+        app: Apps = None,
+        *,
+        purge: bool = False,
+    ) -> tuple[Movement, ...]:
+        """Record revisions on your word, without running or comparing anything; ``adopt`` compares first.
+
+        Args:
+            revision: the revision or the revisions, in Alembic's words; ``base`` for none.
+            app: the app or the apps; may be left out where there is only one.
+            purge: forget first what is recorded, also what the code does not know.
+
+        Raises:
+            Refused: a revision was interrupted, is recorded elsewhere, or is unknown; nothing was changed.
+        """
+        histories = self.database.chosen(app or self.database.history().name)
+        revisions = (revision,) if isinstance(revision, str) else tuple(revision)
+        return self._change(decisions.stamp_position, histories, revisions, purge=purge)
 
     def adopt(self, app: str | None = None, revision: str | None = None) -> tuple[str, ...]:
         """Record a revision for tables that are there without one, if they are as it makes them.

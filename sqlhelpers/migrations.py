@@ -10,8 +10,8 @@ from sqlalchemy.exc import NoReferencedTableError
 from sqlhelpers.dialects import schema_transaction, undoes_ddl
 from sqlhelpers.exceptions import AppError, DatabaseFailure
 from sqlhelpers.existing import ExistingTables
-from sqlhelpers.histories import current_revisions, read_status, refuse_doubtful
-from sqlhelpers.report import DatabaseStatus, SyncResult
+from sqlhelpers.histories import current_revisions, read_app, read_status, refuse_doubtful
+from sqlhelpers.report import DatabaseStatus, Movement, SyncResult
 from sqlhelpers.runs import take_steps
 
 if TYPE_CHECKING:
@@ -74,21 +74,70 @@ def create_database(connection: Connection, run: Run, histories: Sequence[Histor
         run.checkpoint()
 
 
-def upgrade_database(connection: Connection, run: Run, histories: Sequence[History], target: str) -> None:
-    """Run the revisions up to ``target``, of every history that is given."""
+def upgrade_database(
+    connection: Connection,
+    run: Run,
+    histories: Sequence[History],
+    target: str,
+    installed: Sequence[History] = (),
+    *,
+    tag: str | None = None,
+    x: Sequence[str] = (),
+) -> tuple[Movement, ...]:
+    """Run the revisions up to ``target``, of every history that is given, and tell how far each was moved.
+
+    Args:
+        connection: a connection that is in no transaction.
+        run: the run, which holds the lock.
+        histories: the apps in the order in which they are synced.
+        target: the revision.
+        installed: all apps of the database; those that are needed and behind are told of.
+        tag: what ``context.get_tag_argument()`` returns.
+        x: what ``context.get_x_argument()`` returns.
+
+    Raises:
+        StateRefused: an app is in a state that only a person can resolve; nothing was changed.
+        MigrationFailed: a revision raised.
+    """
+    run = replace(run, tag=tag, x=tuple(x))
     with schema_transaction(connection, run.patience):
         _undoubted(connection, run, histories)
-        for history in histories:
-            upgrade(connection, run, history, target)
+        moved = [_move(connection, run, history, "upgrade", target) for history in histories]
+        reached = tuple(replace(each, behind=_behind(connection, each, histories, installed)) for each in moved)
         run.checkpoint()
+        return reached
 
 
-def downgrade_database(connection: Connection, run: Run, history: History, target: str) -> None:
-    """Undo the revisions after ``target``."""
+def _behind(
+    connection: Connection,
+    moved: Movement,
+    histories: Sequence[History],
+    installed: Sequence[History],
+) -> tuple[str, ...]:
+    """Return the apps that one needs, and that were not moved with it although they are not at their heads."""
+    needs = {need for history in histories if history.app == moved.app for need in history.needs}
+    missing = needs - {history.app for history in histories}
+    found = [replace(history, several_heads=True) for history in installed if history.app in missing]
+    states = [read_app(connection, history) for history in found]
+    return tuple(str(state.app) for state in states if state.status is not DatabaseStatus.UP_TO_DATE)
+
+
+def downgrade_database(
+    connection: Connection,
+    run: Run,
+    histories: Sequence[History],
+    target: str,
+    *,
+    tag: str | None = None,
+    x: Sequence[str] = (),
+) -> tuple[Movement, ...]:
+    """Undo the revisions after ``target``, of the last history first; otherwise as ``upgrade_database``."""
+    run = replace(run, tag=tag, x=tuple(x))
     with schema_transaction(connection, run.patience):
-        _undoubted(connection, run, [history])
-        downgrade(connection, run, history, target)
+        _undoubted(connection, run, histories)
+        moved = [_move(connection, run, history, "downgrade", target) for history in reversed(histories)]
         run.checkpoint()
+        return tuple(moved)
 
 
 def _undoubted(connection: Connection, run: Run, histories: Sequence[History]) -> DatabaseReport:
@@ -170,9 +219,15 @@ def downgrade(connection: Connection, run: Run, history: History, target: str) -
     _move(connection, run, history, "downgrade", target)
 
 
-def _move(connection: Connection, run: Run, history: History, action: str, target: str) -> None:
+def _move(connection: Connection, run: Run, history: History, action: str, target: str) -> Movement:
     if history.revisions is None:
         raise AppError(f"app {history.app!r} has no migrations")
-    script = history.revisions.script
+    with history.revisions.told(target):
+        script = history.revisions.script
+    before = current_revisions(connection, history)
     find = script._upgrade_revs if action == "upgrade" else script._downgrade_revs
-    take_steps(connection, history, run, action, lambda heads: find(target, heads))
+    revisions = take_steps(connection, history, run, action, lambda heads: find(target, heads))
+    after = current_revisions(connection, history) if revisions else before
+    return Movement(
+        bind=run.bind, app=history.app, action=action, before=before, after=after, revisions=tuple(revisions)
+    )

@@ -79,8 +79,8 @@ class AppRegistry:
         return self._apps_and_tables[1]
 
     @property
-    def needs(self) -> dict[str, frozenset[str]]:
-        """The apps that each app comes after, by its foreign keys and ``requires``."""
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """The apps that each app comes after, by its foreign keys and ``requires``, sorted."""
         return _needs(self.apps, self.tables)
 
     def serves(self, bind: str, table: FromClause) -> bool:
@@ -152,7 +152,8 @@ class AppRegistry:
 
     def histories(self, bind: str) -> tuple[History, ...]:
         """Return the histories of a database, in the order in which they are synced."""
-        histories = [self._history(app) for app in self.apps.values() if app.bind == bind]
+        needs = self.needs
+        histories = [self._history(app, needs[app.name]) for app in self.apps.values() if app.bind == bind]
         alembic = self.settings.databases[bind].alembic
         if alembic.migrations_path is not None:
             histories.append(
@@ -176,7 +177,7 @@ class AppRegistry:
             self._known_files[folder] = RevisionFiles(folder, cache_folder())
         return self._known_files[folder]
 
-    def _history(self, app: App) -> History:
+    def _history(self, app: App, needs: tuple[str, ...]) -> History:
         folder = app.migrations_folder()
         return History(
             app=app.name,
@@ -185,18 +186,8 @@ class AppRegistry:
             version_table=app.version_table or version_table_of(app.name),
             version_table_schema=app.version_table_schema,
             bootstrap=app.bootstrap,
+            needs=needs,
         )
-
-
-def _needs(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> dict[str, frozenset[str]]:
-    """Return, for each app, those that its foreign keys and ``requires`` point to."""
-    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
-    found: dict[str, frozenset[str]] = {}
-    for name, app in apps.items():
-        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
-        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
-        found[name] = frozenset(before - {name})
-    return found
 
 
 def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> tuple[str, ...]:
@@ -205,9 +196,7 @@ def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) 
     Raises:
         AppError: there is no such order.
     """
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for name, before in _needs(apps, tables).items():
-        sorter.add(name, *sorted(before))
+    sorter = TopologicalSorter(_needs(apps, tables))
     try:
         sorter.prepare()
     except CycleError as error:
@@ -219,6 +208,17 @@ def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) 
         order += ready
         sorter.done(*ready)
     return tuple(order)
+
+
+def _needs(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return for each app the names of those that its foreign keys and ``requires`` point to, sorted."""
+    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, app in apps.items():
+        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
+        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
+        found[name] = tuple(sorted(before - {name}))
+    return found
 
 
 def _target(key: ForeignKey) -> str:

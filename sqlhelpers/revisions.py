@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlhelpers import revision_names
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from alembic.script import ScriptDirectory
 
@@ -128,6 +129,72 @@ class Revisions:
         if found is None:
             scripts = self.script.iterate_revisions(target, current, implicit_base=True)
             found = tuple(reversed([each.revision for each in scripts]))
+        return found
+
+    def walk(self, start: str = "", end: str = "", current: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the revisions from ``start`` up to ``end``, both included, the newest first, in Alembic's order.
+
+        Args:
+            start: where to begin; empty for the first revisions.
+            end: where to end; empty for the newest.
+            current: the revisions that ``current`` stands for.
+
+        Raises:
+            AppError: there is no such revision, or no way from one to the other.
+        """
+        if end == "current" and not current:
+            return ()
+        if not start and not end and self.graph.chain is not None:
+            return tuple(reversed(self.graph.chain))
+        lower, upper = (tuple(current) if each == "current" else each for each in (start, end))
+        with self.told(start, end):
+            found = self.script.walk_revisions(lower or "base", upper or "heads")  # type: ignore[arg-type]  # or several
+            return tuple(each.revision for each in found)
+
+    def resolve(self, target: str) -> tuple[str, ...]:
+        """Return the revisions that ``target`` stands for, in Alembic's words; none for ``base``.
+
+        Raises:
+            AppError: there is no such revision.
+        """
+        if target in self.files():
+            return (target,)
+        if target in ("head", "heads") and self.graph.chain is not None:
+            return self.graph.heads
+        with self.told(target):
+            return tuple(each.revision for each in self.script.get_revisions(target) if each is not None)
+
+    def all_current(self, recorded: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the recorded revisions, and those on other branches that they depend on; all must be in the files."""
+        if len(recorded) < 2 and not any(file.depends_on for file in self.graph.files):  # noqa: PLR2004
+            return recorded
+        return tuple(sorted(each.revision for each in self.script.get_all_current(recorded)))
+
+    @contextmanager
+    def told(self, *targets: str) -> Iterator[None]:
+        """Turn what Alembic says of targets in the block into an error of ours, which suggests the near name."""
+        for target in targets:
+            revision_names.check(self.graph, target, self._whose())
+        from alembic.script.revision import RevisionError
+        from alembic.util import CommandError
+
+        try:
+            yield
+        except (CommandError, RevisionError) as error:
+            raise AppError(f"{self._whose()}: {error}") from error
+
+    def _whose(self) -> str:
+        return f"app {self.app!r}" if self.app else f"the migrations folder {self.folder}"
+
+    def applied(self, current: Iterable[str]) -> set[str]:
+        """Return all revisions that a database at ``current`` has: these, and whatever comes before them."""
+        owners = {label: file.revision for file in self.graph.files for label in file.branch_labels}
+        waiting, found = [each for each in current if each in self.files()], set[str]()
+        while waiting:
+            file = self.files()[waiting.pop()]
+            if file.revision not in found:
+                found.add(file.revision)
+                waiting += (*file.down_revisions, *(owners.get(name, name) for name in file.depends_on))
         return found
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
-from sqlhelpers import signals
+from sqlhelpers import loggers, signals
 from sqlhelpers.dialects import undoes_ddl
 from sqlhelpers.exceptions import AppError, DatabaseFailure, MigrationFailed, SqlhelpersError
 from sqlhelpers.histories import current_revisions
@@ -46,6 +46,8 @@ class Run:
         limits: how long statements of revisions may take.
         patience: how many seconds to wait for another writer on SQLite.
         progress: told of every revision before it runs.
+        tag: what ``context.get_tag_argument()`` returns in revisions and in an ``env.py``.
+        x: what ``context.get_x_argument()`` returns there.
     """
 
     bind: str
@@ -55,6 +57,8 @@ class Run:
     limits: SchemaLimits
     patience: float
     progress: Progress | None = None
+    tag: str | None = None
+    x: tuple[str, ...] = ()
 
     def checkpoint(self) -> None:
         """Go no further if the lock may be lost, or if a signal that should have ended the run was swallowed."""
@@ -62,7 +66,7 @@ class Run:
         self.lock.probe()
 
 
-def take_steps(connection: Connection, history: History, run: Run, action: str, plan: Plan) -> None:
+def take_steps(connection: Connection, history: History, run: Run, action: str, plan: Plan) -> tuple[str, ...]:
     """Take the steps of a plan through Alembic.
 
     Args:
@@ -71,6 +75,9 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
         run: the run.
         action: ``upgrade`` or ``downgrade``, for the journal.
         plan: returns the steps.
+
+    Returns:
+        the revisions, in the order in which they were run.
 
     Raises:
         MigrationFailed: a revision raised.
@@ -82,7 +89,7 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
     try:
         pending = plan(before)
         with steps.counted():
-            _through_alembic(connection, history, steps, lambda heads, _: steps.watch(plan(heads)))
+            _through_alembic(connection, history, run, steps, lambda heads, _: steps.watch(plan(heads)))
     except (Exception, SystemExit) as raised:
         error = _behind(raised)
         if isinstance(error, SqlhelpersError) and steps.running is None:
@@ -94,6 +101,7 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
         assert history.revisions
         file, table = history.revisions.script.env_py_location, history.version_table
         raise AppError(f"{file} has not run the revisions with this database: {table} is as it was")
+    return tuple([step.revision.revision for step in pending])
 
 
 def _behind(error: BaseException) -> BaseException:
@@ -221,13 +229,19 @@ _LIMITS = {
 }
 
 
-def _through_alembic(connection: Connection, history: History, steps: _Steps, plan: Callable[..., Any]) -> None:
+def _through_alembic(
+    connection: Connection,
+    history: History,
+    run: Run,
+    steps: _Steps,
+    plan: Callable[..., Any],
+) -> None:
     from alembic.runtime.environment import EnvironmentContext
 
     from sqlhelpers.scripts import alembic_config
 
     assert history.revisions
-    config = alembic_config(history.revisions.folder)
+    config = alembic_config(history.revisions.folder, run.x)
     config.attributes["connection"] = connection
     script, options = history.revisions.script, history.options()
     if history.revisions.has_environment:
@@ -235,12 +249,12 @@ def _through_alembic(connection: Connection, history: History, steps: _Steps, pl
         if history.url is not None:
             url = history.url.render_as_string(hide_password=False)
             config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-        with EnvironmentContext(config, script, fn=plan, **options):
+        with loggers.kept(), EnvironmentContext(config, script, fn=plan, tag=run.tag, **options):
             script.run_env()
         connection.commit()  # to see what it did on another connection
         steps.write_late()
         return
-    with EnvironmentContext(config, script, fn=plan) as environment:
+    with EnvironmentContext(config, script, fn=plan, tag=run.tag) as environment:
         if not undoes_ddl(connection):
             connection.commit()  # Alembic then commits after each revision, as its DDL does
             environment.configure(connection=connection, on_version_apply=steps.applied, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,20 @@ from alembic.util import load_python_file
 from sqlhelpers.exceptions import AppError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from types import ModuleType
 
     from sqlhelpers.revision_graph import RevisionFile
 
 
-def alembic_config(folder: Path) -> Config:
-    """Return an Alembic configuration for a migrations folder, without any file behind it."""
-    config = Config()
+def alembic_config(folder: Path, x: Sequence[str] = ()) -> Config:
+    """Return an Alembic configuration for a migrations folder, without any file behind it.
+
+    Args:
+        folder: the migrations folder.
+        x: what ``context.get_x_argument()`` returns in its files.
+    """
+    config = Config(cmd_opts=Namespace(x=list(x)) if x else None)
     config.set_main_option("script_location", str(folder.absolute()).replace("%", "%%"))
     return config
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
-from sqlhelpers import urls
 from sqlhelpers.exceptions import SettingsError
 
 if TYPE_CHECKING:
@@ -231,6 +230,8 @@ def _rebase(nested: dict[str, Any], folder: Path, *, elsewhere: bool) -> None:
     for database in _tables(nested.get("databases")):
         sqlalchemy, alembic = database.get("sqlalchemy"), database.get("alembic")
         if elsewhere and isinstance(sqlalchemy, dict) and isinstance(sqlalchemy.get("url"), str):
+            from sqlhelpers import urls  # brings SQLAlchemy
+
             sqlalchemy["url"] = urls.relative_to(sqlalchemy["url"], folder)
         if isinstance(alembic, dict) and isinstance(alembic.get("migrations_path"), str):
             alembic["migrations_path"] = str(folder / alembic["migrations_path"])

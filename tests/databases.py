@@ -62,6 +62,19 @@ REVISIONS = {
     "r3.py": revision_text("r3", TITLE, "r2"),
 }
 
+#: The same with docstrings, and with what undoes them.
+REVERSIBLE = {
+    "r1.py": revision_text("r1", AUTHOR, downgrade="op.drop_table('author')", doc="Add authors."),
+    "r2.py": revision_text("r2", BOOK, "r1", downgrade="op.drop_table('book')", doc="Add books.\n\nOf authors."),
+    "r3.py": revision_text(
+        "r3",
+        TITLE,
+        "r2",
+        downgrade="op.drop_index('ix_book_title', 'book')\nop.drop_column('book', 'title')",
+        doc="Give books a title.",
+    ),
+}
+
 
 @contextmanager
 def runtime(databases: str | Mapping[str, Any], **settings: Any) -> Iterator[Runtime]:

@@ -112,17 +112,29 @@ def run(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def revision_text(revision: str, upgrade: str = "pass", down_revision: str | None = None) -> str:
+def revision_text(
+    revision: str,
+    upgrade: str = "pass",
+    down_revision: str | tuple[str, ...] | None = None,
+    *,
+    downgrade: str = "pass",
+    doc: str = "",
+) -> str:
     """Return the text of a revision file.
 
     Args:
         revision: its identifier.
         upgrade: the body of ``upgrade()``, without indentation; ``op`` and ``sa`` are there.
-        down_revision: the revision before it.
+        down_revision: the revision before it, or several.
+        downgrade: the body of ``downgrade()``.
+        doc: its message, which gets a docstring as Alembic writes it; empty for none.
     """
-    body = "\n".join(f"    {line}" for line in upgrade.splitlines())
+    bodies = ["\n".join(f"    {line}" for line in body.splitlines()) for body in (upgrade, downgrade)]
+    follows = down_revision or ""
+    lines = f"{doc}\n\nRevision ID: {revision}\nRevises: {follows}\nCreate Date: 2024-05-06 07:08:09.101112\n\n"
     return (
-        "import sqlalchemy as sa\nfrom alembic import op\n\n"
-        f"revision = {revision!r}\ndown_revision = {down_revision!r}\n\n\n"
-        f"def upgrade():\n{body}\n\n\ndef downgrade():\n    pass\n"
+        (f'"""{lines}"""\n\n' if doc else "")
+        + "import sqlalchemy as sa\nfrom alembic import op\n\n"
+        + f"revision = {revision!r}\ndown_revision = {down_revision!r}\n\n\n"
+        + f"def upgrade():\n{bodies[0]}\n\n\ndef downgrade():\n{bodies[1]}\n"
     )

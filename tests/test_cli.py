@@ -208,7 +208,7 @@ def test_names_of_databases_are_completed(notes):
     variables = {"_SQLHELPERS_COMPLETE": "bash_complete", "COMP_WORDS": "sqlhelpers run-sync -d o", "COMP_CWORD": "3"}
 
     assert notes.run(env=variables).stdout.split() == ["plain,other"]
-    assert notes.run(env={**variables, "DATABASE_URL": "nonsense"}).output.strip() == ""
+    assert notes.run(env={**variables, "SQLHELPERS_DATABASES": "nonsense"}).output.strip() == ""
 
 
 def test_no_configuration_says_what_to_set(project):

@@ -119,7 +119,7 @@ def read(
         Story(
             app=app,
             bind=bind,
-            needs=tuple(sorted(runtime.registry.needs[app])) if app is not None else (),
+            needs=runtime.registry.needs[app] if app is not None else (),
             colour=colours[order.index((app, bind))],
             **_steps(revisions, last, _current(runtime, app, bind, among) if current else ()),
         )

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import signals
-from sqlhelpers.cli import deciding, showing, syncing
+from sqlhelpers.cli import deciding, looking, moving, showing, syncing
 from sqlhelpers.cli.failures import Failure, all_explained, explained
 from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
 from sqlhelpers.cli.passing import Passing
 from sqlhelpers.cli.printing import table
 from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, attachment_of, open_runtime
 from sqlhelpers.cli.syncing import syncdb
+from sqlhelpers.cli.verbosity import note, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +40,13 @@ __all__ = [
     "deciding",
     "explained",
     "json_option",
+    "looking",
     "main",
     "mounted",
+    "moving",
+    "note",
     "open_runtime",
+    "say",
     "showing",
     "syncdb",
     "syncing",

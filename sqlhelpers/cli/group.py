@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import signals
+from sqlhelpers.cli.completing import databases_of
 from sqlhelpers.cli.failures import all_explained
-from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, open_runtime, open_settings
+from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, open_runtime
+from sqlhelpers.cli.verbosity import add_options, note, options
 from sqlhelpers.exceptions import Refused, SqlhelpersError
 
 if TYPE_CHECKING:
@@ -20,10 +22,40 @@ if TYPE_CHECKING:
 _DEBUG = "--debug"
 
 
+#: The commands in the order in which ``--help`` has them; those that are in no section come last.
+SECTIONS = {
+    "Every day": ("run-sync", "status", "check", "doctor"),
+    "Look": ("history", "heads", "current", "show", "journal"),
+    "Write revisions": ("init", "revision", "merge", "edit"),
+    "Move": ("upgrade", "downgrade", "stamp"),
+    "Decide": ("adopt", "repair", "drop", "retire"),
+    "Work with the database": ("shell", "dbshell"),
+    "About this installation": ("config", "plugins", "completion"),
+}
+_OTHERS = "Of plugins"
+_WHOLE = 500  # characters: a long sentence is wrapped, not cut
+
+
 class _Group(click.Group):
     """A group that takes in the commands of plugins, and suggests the near name of a mistyped one."""
 
     _asked_plugins = False
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        add_options(cmd)
+        super().add_command(cmd, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        shown = {name: command for name, command in found.items() if command is not None and not command.hidden}
+        places = {name: section for section, names in SECTIONS.items() for name in names}
+        for section in (*SECTIONS, _OTHERS):
+            names = [name for name, command in shown.items() if places.get(command.name or name, _OTHERS) == section]
+            order = SECTIONS.get(section, ())
+            names.sort(key=lambda name: order.index(shown[name].name or name) if order else 0)
+            if names:
+                with formatter.section(section):
+                    formatter.write_dl([(name, shown[name].get_short_help_str(_WHOLE)) for name in names])
 
     def invoke(self, ctx: click.Context) -> object:
         with signals.listening(), all_explained(debug=ctx.meta.get(_DEBUG, False)):
@@ -66,7 +98,7 @@ class _Group(click.Group):
                 with open_runtime() as runtime:
                     runtime.plugins.register_commands(self)
             except SqlhelpersError as error:
-                click.echo(f"note: the commands of plugins are left out: {error}", err=True)
+                note(f"the commands of plugins are left out: {error}")
 
 
 def _may_bring_commands(point: EntryPoint) -> bool:
@@ -90,7 +122,13 @@ _COMMANDS = b"sqlhelpers_register_commands"
 @click.version_option(package_name="sqlhelpers")
 @click.option(_DEBUG, is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def cli() -> None:
-    """Bring databases to the state that the installed code expects."""
+    """Bring databases to the state that the installed code expects.
+
+    -v, -q and --debug may stand anywhere on the line. COMMAND --help has an example of each command.
+    """
+
+
+cli.params += options(hidden=False)
 
 
 def mounted(name: str, attachment: Attachment) -> click.Group:
@@ -101,7 +139,7 @@ def mounted(name: str, attachment: Attachment) -> click.Group:
         attachment: gives the runtime.
     """
     commands = {each: command for each, command in cli.commands.items() if each != "completion"}  # it is of sqlhelpers
-    options = [option for option in cli.params if _DEBUG in option.opts]
+    options = [option for option in cli.params if not isinstance(option, click.Option) or not option.is_eager]
     group = _Group(name, commands=commands, params=options, help=cli.help, context_settings=cli.context_settings)
     setattr(group, ATTRIBUTE, attachment)
     return group
@@ -114,10 +152,19 @@ databases = click.option(
     metavar="NAME",
     multiple=True,
     help="A configured database; can be repeated. Default: all of them.",
-    shell_complete=lambda ctx, _param, start: [name for name in _configured(ctx) if name.startswith(start)],
+    shell_complete=databases_of,
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-database = click.option("-d", "--database", "bind", metavar="NAME", default="default", show_default=True)
+database = click.option(
+    "-d",
+    "--database",
+    "bind",
+    metavar="NAME",
+    default="default",
+    show_default=True,
+    help="A configured database.",
+    shell_complete=databases_of,
+)
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -132,11 +179,3 @@ def confirm(question: str, *, yes: bool) -> None:
             raise Refused(f"{question} Nobody is there to answer; say so with --yes")
         if not click.confirm(question, err=True):
             raise Refused("not confirmed; nothing was changed")
-
-
-def _configured(ctx: click.Context) -> list[str]:
-    try:
-        with open_settings(ctx) as settings:
-            return list(settings.databases)
-    except SqlhelpersError:
-        return []

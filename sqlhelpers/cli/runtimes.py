@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from sqlhelpers.runtime import Runtime
@@ -92,10 +93,25 @@ def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
     if attached is None:
         from sqlhelpers.settings import Settings
 
+        _let_import_from_the_project()
         yield Settings()
         return
     with attached as runtime:
         yield runtime.settings
+
+
+@contextmanager
+def open_values(ctx: click.Context) -> Iterator[Mapping[str, Any]]:
+    """Give the same as plain values, which nobody has checked: that is quick, and needs no SQLAlchemy."""
+    attached = _attached(ctx)
+    if attached is None:
+        from sqlhelpers.sources import layered, read_layers
+
+        _let_import_from_the_project()
+        yield layered(read_layers(Path.cwd(), os.environ))
+        return
+    with attached as runtime:
+        yield runtime.settings.model_dump(exclude_unset=True)
 
 
 def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
@@ -106,9 +122,14 @@ def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtim
 
 def _new_runtime() -> Runtime:
     from sqlhelpers.runtime import Runtime
+
+    _let_import_from_the_project()
+    return Runtime()
+
+
+def _let_import_from_the_project() -> None:
     from sqlhelpers.sources import project_file
 
     project = project_file(Path.cwd())
     if project is not None and str(project.parent) not in sys.path:
         sys.path.append(str(project.parent))  # an app that is not installed may lie beside the settings
-    return Runtime()
