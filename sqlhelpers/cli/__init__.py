@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import signals
-from sqlhelpers.cli import deciding, showing, syncing
+from sqlhelpers.cli import deciding, doctoring, showing, syncing
 from sqlhelpers.cli.failures import Failure, all_explained, explained
 from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
 from sqlhelpers.cli.passing import Passing
@@ -37,6 +37,7 @@ __all__ = [
     "database",
     "databases",
     "deciding",
+    "doctoring",
     "explained",
     "json_option",
     "main",
