@@ -80,5 +80,8 @@ class _Printer:
 
 def _summary(found: Sequence[Diagnosis]) -> str:
     numbers = Counter(each.level for each in found)
-    parts = [f"{numbers[level]} {level}{'s' if numbers[level] > 1 else ''}" for level in ("error", "warning", "note") if numbers[level]]
-    return f"\n{', '.join(parts) or 'all is well'}"
+    levels = [level for level in ("error", "warning", "note") if numbers[level]]
+    parts = [f"{numbers[level]} {level}{'s' if numbers[level] > 1 else ''}" for level in levels]
+    if not {"error", "warning"} & set(levels):
+        parts.insert(0, "nothing is wrong")
+    return f"\n{', '.join(parts)}"

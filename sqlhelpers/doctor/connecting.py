@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
-from sqlhelpers import timeouts
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error, ok, warning
 from sqlhelpers.engines import make_async_engine, make_engine
 from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 _TIMES = 5
 _FAR = 0.05  # seconds for an empty statement, from which on a request of a few statements is felt
 _SKEW = 5.0  # seconds between two clocks
-_SHORT = 3.0  # seconds that a question may take which a pooler could let wait
 
 
 def with_connection(examined: Examined, work: Callable[[Connection], None]) -> None:
@@ -149,7 +147,7 @@ def examine_clock(connection: Connection, now: Callable[[], float] = time.time) 
     after = now()
     off = max(there - after, before - there, 0)  # the answer was made at some time between the two
     if off <= _SKEW:
-        yield ok("clock", f"the server's is within {max(off, after - before):.2f} s of this machine's")
+        yield ok("clock", f"the server's is within {max(off, after - before, 0.01):.2f} s of this machine's")
         return
     way = "ahead of" if there > after else "behind"
     step = "let both keep time with NTP: what compares their times, tokens for instance, goes wrong"
@@ -246,7 +244,3 @@ def examine_pool(
 
 _FULL = 0.9
 
-
-def limited(connection: Connection) -> None:
-    """Let the next questions wait for a short time only."""
-    timeouts.limit_commands(connection, _SHORT, "doctor")

@@ -71,8 +71,8 @@ def examine_settings(settings: Settings, binds: Sequence[str]) -> Iterator[Diagn
         if origin == "default" or (parts[0] == "databases" and parts[1:] and parts[1] not in binds):
             continue
         said = True
-        yield ok("settings", f"{name} = {value} ({origin})")
         in_file = origin.endswith("pyproject.toml")
+        yield ok("settings", f"{name} = {value} ({'in ' + origin.rpartition(' in ')[2] if in_file else origin})")
         if in_file and name.endswith(".url") and urls.parse(settings.databases[parts[1]].url).password:
             step = f"give it as SQLHELPERS_DATABASES__{parts[1].upper()}, in the secrets directory, or in .env"
             yield note("settings", "a password stands in pyproject.toml, which is shared with the code", step)

@@ -82,6 +82,7 @@ def examine_connections(connection: Connection, examined: Examined) -> Iterator[
         *([(row.of_database, " in this database")] if row.of_database >= 0 else []),
     ]
     limit, why = min(limits)
+    why += ", and the pooler has limits of its own" if examined.settings.pooler else ""
     yield from examine_pool(connection, examined, limit, why, row.in_use)
 
 
@@ -123,7 +124,7 @@ def examine_permissions(connection: Connection, examined: Examined, is_pending: 
 
 def _schemas(connection: Connection, examined: Examined) -> dict[str, dict[str, bool]]:
     """Return the tables that are expected, by schema; each with whether it is one of a model's."""
-    own = str(connection.scalar(text("SELECT current_schema()")))
+    own = str(connection.scalar(text("SELECT coalesce(current_schema(), 'public')")))
     found: dict[str, dict[str, bool]] = {own: {}}
     for history in examined.histories:
         for table in history.tables:
@@ -180,6 +181,6 @@ SELECT s.relname FROM pg_catalog.pg_class s
 JOIN pg_catalog.pg_depend d ON d.objid = s.oid AND d.deptype = 'a'
 JOIN pg_catalog.pg_class c ON c.oid = d.refobjid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE s.relkind = 'S' AND n.nspname = :schema AND c.relname = ANY(:names)
-AND NOT has_sequence_privilege(s.oid, 'USAGE') ORDER BY s.relname
+WHERE n.nspname = :schema AND c.relname = ANY(:names)
+AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') ELSE false END ORDER BY s.relname
 """
