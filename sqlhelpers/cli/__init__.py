@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import signals
-from sqlhelpers.cli import deciding, doctoring, showing, syncing
+from sqlhelpers.cli import deciding, doctoring, shells, showing, syncing
 from sqlhelpers.cli.failures import Failure, all_explained, explained
 from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
 from sqlhelpers.cli.passing import Passing
@@ -43,6 +43,7 @@ __all__ = [
     "main",
     "mounted",
     "open_runtime",
+    "shells",
     "showing",
     "syncdb",
     "syncing",
