@@ -131,7 +131,7 @@ _TLS = {"ca": "ssl-ca", "capath": "ssl-capath", "cert": "ssl-cert", "key": "ssl-
 
 def _mysql(url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]) -> Client:
     program = _found(["mariadb", "mysql"], "apt install mariadb-client, or brew install mariadb")
-    given = _arguments_of(url, "mysql+pymysql", connect_args)
+    given = {"charset": "utf8mb4", **_arguments_of(url, "mysql+pymysql", connect_args)}
     words = [f"--{option}={given[name]}" for name, option in _PLAIN.items() if given.get(name) not in (None, "")]
     words += _tls(program, given)
     if given.get("database"):

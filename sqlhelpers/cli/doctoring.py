@@ -79,7 +79,7 @@ class _Printer:
 
 
 def _summary(found: Sequence[Diagnosis]) -> str:
-    numbers = Counter(each.level for each in found)
+    numbers = Counter[str](each.level for each in found)
     levels = [level for level in ("error", "warning", "note") if numbers[level]]
     parts = [f"{numbers[level]} {level}{'s' if numbers[level] > 1 else ''}" for level in levels]
     if not {"error", "warning"} & set(levels):

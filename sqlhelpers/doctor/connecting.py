@@ -7,7 +7,7 @@ import re
 import time
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
@@ -97,8 +97,14 @@ def why_not(examined: Examined, raised: Exception) -> Iterator[Diagnosis]:
 
 
 _ADVICE = (
-    (r"certificate|ssl|tls", "correct sslmode and the certificates in the URL; the server may ask for TLS, or have none"),
-    (r"password authentication|access denied|no password", "correct user and password; write @ / : in them as %40 %2F %3A"),
+    (
+        r"certificate|ssl|tls",
+        "correct sslmode and the certificates in the URL; the server may ask for TLS, or have none",
+    ),
+    (
+        r"password authentication|access denied|no password",
+        "correct user and password; write @ / : in them as %40 %2F %3A",
+    ),
     (r"does not exist|unknown database", "create the database and the role, or correct their names in the URL"),
     (r"too many|connection slots", "end connections that idle, lower pool_size, or let the server take more"),
     (
@@ -184,7 +190,7 @@ _PROCESS = "SELECT pg_backend_pid()"
 
 def _told_process(connection: Connection) -> int | None:
     """Return the process id that was told when the connection was made; None if the driver does not pass it on."""
-    driver = connection.connection.driver_connection
+    driver: Any = connection.connection.driver_connection
     if hasattr(driver, "get_server_pid"):
         return int(driver.get_server_pid())  # asyncpg
     return getattr(getattr(driver, "info", None), "backend_pid", None)
@@ -231,9 +237,13 @@ def examine_pool(
     each = connections_of(connection, examined)
     lower = f"lower databases.{examined.bind}.sqlalchemy.pool_size, or let the server take more"
     if each is None:
-        yield note("pool", f"a process opens as many connections as it likes, the server takes {limit}{why}", "set a limit")
+        yield note(
+            "pool", f"a process opens as many connections as it likes, the server takes {limit}{why}", "set a limit"
+        )
         return
-    said = f"up to {each} in a process, the server takes {limit}{why}: enough for {limit // each} processes; {in_use} open"
+    said = (
+        f"up to {each} in a process, the server takes {limit}{why}: enough for {limit // each} processes; {in_use} open"
+    )
     if limit < each:
         yield warning("pool", said, lower)
     elif in_use > limit * _FULL:
@@ -243,4 +253,3 @@ def examine_pool(
 
 
 _FULL = 0.9
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers import urls
@@ -14,7 +15,7 @@ from sqlhelpers.locks import holder_of
 from sqlhelpers.report import DatabaseStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy.engine import Connection
 
@@ -115,7 +116,12 @@ class _Examination:
         self._try("leftovers", states.examine_leftovers, connection, examined)
         permissions = {"postgresql": postgresql, "mysql": mysql, "mariadb": mysql}.get(dialect)
         if permissions:
-            self._try("permissions", permissions.examine_permissions, connection, examined, self._is_pending)
+            self._try(
+                "permissions",
+                partial(permissions.examine_permissions, is_pending=self._is_pending),
+                connection,
+                examined,
+            )
 
     def _ask_postgresql(self) -> None:
         self._try("server", postgresql.examine_server, self._connection)

@@ -76,8 +76,14 @@ def examine_settings(settings: Settings, binds: Sequence[str]) -> Iterator[Diagn
         if in_file and name.endswith(".url") and urls.parse(settings.databases[parts[1]].url).password:
             step = f"give it as SQLHELPERS_DATABASES__{parts[1].upper()}, in the secrets directory, or in .env"
             yield note("settings", "a password stands in pyproject.toml, which is shared with the code", step)
-        if name == "databases.default.sqlalchemy.url" and os.environ.get("DATABASE_URL") and "DATABASE_URL" not in origin:
-            yield note("settings", f"DATABASE_URL is set as well, and not used: {origin} is stronger", "unset one of them")
+        if (
+            name == "databases.default.sqlalchemy.url"
+            and os.environ.get("DATABASE_URL")
+            and "DATABASE_URL" not in origin
+        ):
+            yield note(
+                "settings", f"DATABASE_URL is set as well, and not used: {origin} is stronger", "unset one of them"
+            )
     if not said:
         yield ok("settings", "nothing is set")
 

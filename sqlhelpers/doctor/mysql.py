@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
@@ -86,7 +86,7 @@ def scratch_databases(connection: Connection) -> Iterator[str]:
     yield from connection.scalars(text(query), {"length": len(PREFIX), "prefix": PREFIX})
 
 
-def examine_permissions(connection: Connection, examined: Examined, is_pending: bool) -> Iterator[Diagnosis]:
+def examine_permissions(connection: Connection, examined: Examined, *, is_pending: bool) -> Iterator[Diagnosis]:
     """Yield what the user may not do that sessions, or the next run, need.
 
     Args:
@@ -116,7 +116,11 @@ def examine_permissions(connection: Connection, examined: Examined, is_pending: 
     if runs:
         said = f"{user} has no {', '.join(runs)} on {database}"
         step = f"GRANT {', '.join(runs)} ON {database}.* TO {_quoted(user)}, or run revisions as another user"
-        yield error("permissions", f"{said}, as the next run has to", step) if is_pending else note("permissions", said, step)
+        yield (
+            error("permissions", f"{said}, as the next run has to", step)
+            if is_pending
+            else note("permissions", said, step)
+        )
     if not sessions and not runs:
         yield ok("permissions", f"{user} may read, write and change all of {database}")
 

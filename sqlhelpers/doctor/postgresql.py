@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
@@ -12,7 +12,7 @@ from sqlhelpers.journal import JOURNAL
 from sqlhelpers.scratch import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from sqlalchemy.engine import Connection
 
@@ -95,7 +95,7 @@ def scratch_databases(connection: Connection) -> Iterator[str]:
     yield from connection.scalars(text(query), {"prefix": PREFIX})
 
 
-def examine_permissions(connection: Connection, examined: Examined, is_pending: bool) -> Iterator[Diagnosis]:
+def examine_permissions(connection: Connection, examined: Examined, *, is_pending: bool) -> Iterator[Diagnosis]:
     """Yield what the role may not do that sessions, or the next run, need.
 
     Args:
@@ -112,13 +112,21 @@ def examine_permissions(connection: Connection, examined: Examined, is_pending: 
             step = f'CREATE SCHEMA "{schema}" AUTHORIZATION "{role}": a run does not create it'
             found.append(error("permissions", f"the schema {schema} does not exist", step))
         elif not row.usable:
-            found.append(error("permissions", f"{role} may not use the schema {schema}", f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"'))
+            found.append(
+                error(
+                    "permissions",
+                    f"{role} may not use the schema {schema}",
+                    f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"',
+                )
+            )
         else:
             if not row.creatable:
                 step = f'GRANT CREATE ON SCHEMA "{schema}" TO "{role}"'
-                found.append(_of_run(f"{role} may not create tables in the schema {schema}", step, is_pending))
+                found.append(
+                    _of_run(f"{role} may not create tables in the schema {schema}", step, is_pending=is_pending)
+                )
             seen += 1
-            found += _of_tables(connection, schema, tables, str(role), is_pending)
+            found += _of_tables(connection, schema, tables, str(role), is_pending=is_pending)
     yield from found or [ok("permissions", f"{role} may read, write and change all that it has here")]
 
 
@@ -139,28 +147,43 @@ def _of_tables(
     schema: str,
     tables: dict[str, bool],
     role: str,
-    is_pending: bool,  # noqa: FBT001  # it is handed on
+    *,
+    is_pending: bool,
 ) -> Iterator[Diagnosis]:
     rows = connection.execute(text(_TABLES), {"schema": schema, "names": list(tables)}).all()
     for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-        lacking = [row.name for row in rows if not getattr(row, f"may_{verb.lower()}") and (tables[row.name] or verb == "SELECT")]
+        lacking = [
+            row.name
+            for row in rows
+            if not getattr(row, f"may_{verb.lower()}") and (tables[row.name] or verb == "SELECT")
+        ]
         if lacking:
             names = ", ".join(f'"{schema}"."{name}"' for name in lacking)
-            yield warning("permissions", f"{role} may not {verb} in {listed(lacking)}", f'GRANT {verb} ON {names} TO "{role}"')
+            yield warning(
+                "permissions", f"{role} may not {verb} in {listed(lacking)}", f'GRANT {verb} ON {names} TO "{role}"'
+            )
     sequences = connection.scalars(text(_SEQUENCES), {"schema": schema, "names": list(tables)}).all()
     if sequences:
         names = ", ".join(f'"{schema}"."{name}"' for name in sequences)
-        yield warning("permissions", f"{role} may not use {listed(sequences)}, so inserts fail", f'GRANT USAGE ON SEQUENCE {names} TO "{role}"')
+        yield warning(
+            "permissions",
+            f"{role} may not use {listed(sequences)}, so inserts fail",
+            f'GRANT USAGE ON SEQUENCE {names} TO "{role}"',
+        )
     others = sorted({row.owner for row in rows if not row.owned})
     if others:
         lacking = [row.name for row in rows if not row.owned]
         text_ = f"{role} may not change {listed(lacking)}, which belong to {listed(others)}"
-        yield _of_run(text_, f'run revisions as {listed(others)}, or GRANT "{others[0]}" TO "{role}"', is_pending)
+        yield _of_run(
+            text_, f'run revisions as {listed(others)}, or GRANT "{others[0]}" TO "{role}"', is_pending=is_pending
+        )
 
 
-def _of_run(said: str, step: str, is_pending: bool) -> Diagnosis:  # noqa: FBT001  # it is what decides
+def _of_run(said: str, step: str, *, is_pending: bool) -> Diagnosis:
     """Return a diagnosis of what only runs need, which may be done by another role."""
-    return error("permissions", f"{said}, as the next run has to", step) if is_pending else note("permissions", said, step)
+    return (
+        error("permissions", f"{said}, as the next run has to", step) if is_pending else note("permissions", said, step)
+    )
 
 
 _SCHEMA = """

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from sqlhelpers.doctor.findings import Diagnosis, counted, error, listed, note, ok, warning
+from sqlhelpers.doctor.findings import Diagnosis, error, listed, note, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +21,11 @@ _MEBI = 1024 * 1024
 _ROOM = 100 * _MEBI  # bytes that should be left on the disk
 _QUICK = 200 * _MEBI  # bytes that are read within a second or two
 _SHOWN = 5
-_NETWORK = frozenset("9p afs beegfs ceph cifs fuse.glusterfs fuse.sshfs glusterfs lustre ncpfs nfs nfs4 smb3 smbfs".split())  # noqa: SIM905  # a list of words reads better
+_NETWORK = frozenset(
+    """
+    9p afs beegfs ceph cifs fuse.glusterfs fuse.sshfs glusterfs lustre ncpfs nfs nfs4 smb3 smbfs
+    """.split(),  # noqa: SIM905  # a list of words reads better than a list of strings
+)
 _MOUNTS = Path("/proc/self/mounts")
 
 
@@ -85,7 +88,8 @@ def examine_server(connection: Connection) -> Iterator[Diagnosis]:
 def examine_pragmas(connection: Connection) -> Iterator[Diagnosis]:
     """Yield how the file is written, and what holds on our connections."""
     mode, waits, keys = (
-        connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "busy_timeout", "foreign_keys")
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+        for name in ("journal_mode", "busy_timeout", "foreign_keys")
     )
     said = f"journal_mode {mode}, busy_timeout {waits} ms, foreign keys {'enforced' if keys else 'not enforced'}"
     if not waits:

@@ -1,4 +1,4 @@
-"""Where a database is beside the installed code: revisions, drift, what was left behind, and who changes it just now."""
+"""Where a database is beside the installed code: revisions, drift, what was left behind, a run that is under way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sqlhelpers.doctor import mysql, postgresql
 from sqlhelpers.doctor.findings import UNDECIDED, Diagnosis, Examined, counted, error, listed, note, ok, warning
 from sqlhelpers.existing import ExistingTables
 from sqlhelpers.histories import apps_of_version_tables, read_app
-from sqlhelpers.locks import holder_of
 from sqlhelpers.report import DatabaseStatus
 
 if TYPE_CHECKING:

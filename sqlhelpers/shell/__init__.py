@@ -158,10 +158,16 @@ def _banner(manager: DatabaseManager | AsyncDatabaseManager, models: ModelNames,
         f"models   {', '.join(sorted(models.single)) or 'none'}",
         f"also     {', '.join(sorted(others))}; await works at the prompt",
     ]
-    for name, apps in sorted(models.shared.items()):
-        lines.append(f"note: several apps have a {name}: {', '.join(f'{app}.{name}' for app in apps)}")
-    for name in sorted(set(models.single) & set(others)):
-        lines.append(f"note: the model {name} is hidden by what the shell calls so; it is in its app's name")
-    for app, bind in sorted(models.elsewhere.items()):
-        lines.append(f"note: the models of {app} are in database {bind} (-d {bind}), and here as {app}.NAME")
+    lines += (
+        f"note: several apps have a {name}: {', '.join(f'{app}.{name}' for app in apps)}"
+        for name, apps in sorted(models.shared.items())
+    )
+    lines += (
+        f"note: {name} is the shell's own here; the model is an attribute of its app's name"
+        for name in sorted(set(models.single) & set(others))
+    )
+    lines += (
+        f"note: the models of {app} are in database {bind} (-d {bind}); here they are {app}.NAME"
+        for app, bind in sorted(models.elsewhere.items())
+    )
     return "\n".join(lines)

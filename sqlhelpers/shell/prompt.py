@@ -111,12 +111,13 @@ def interact(names: dict[str, Any], banner: str, wait: Await) -> int:
 
 def interact_with_ipython(names: dict[str, Any], banner: str, wait: Await) -> int:
     """Do the same with IPython, as its user has set it up."""
-    from IPython import start_ipython  # type: ignore[import-not-found]  # it is the user's
-    from traitlets.config import Config  # type: ignore[import-not-found]  # which brings it
+    from IPython import start_ipython  # the user's
+    from traitlets.config import Config
 
     config = Config()
     config.TerminalInteractiveShell.banner2 = f"{banner}\n"
-    config.TerminalInteractiveShell.loop_runner = wait  # one loop for all: connections belong to theirs
+    # one loop for all, as connections belong to theirs; a function, as the configuration is copied
+    config.TerminalInteractiveShell.loop_runner = lambda coroutine: wait(coroutine)  # noqa: PLW0108  # as said
     start_ipython(argv=[], user_ns=names, config=config)
     return 0
 
