@@ -107,8 +107,11 @@ class Settings(BaseSettings):
             try:
                 BaseSettings.__init__(settings, **values)
             except ValidationError as error:
-                for found in error.errors(include_url=False, include_input=False):
-                    _leave_out(values, found["loc"])
+                wrong = error.errors(include_url=False, include_input=False)
+                for holder, name in [_place_of(found["loc"], values) for found in wrong]:
+                    value = holder.pop(name, None)
+                    if isinstance(value, dict) and "url" in value and len(value) > 1:
+                        holder[name] = {"url": value["url"]}  # the options of the engine go first
             else:
                 settings._layers = layers  # noqa: SLF001  # it is its own
                 return settings
@@ -193,17 +196,15 @@ def _problems(error: ValidationError, layers: tuple[Layer, ...], otherwise: str 
         yield f"setting {'.'.join(path)}: {what} ({_origin(where, layers, otherwise)})"
 
 
-def _leave_out(values: dict[str, Any], path: tuple[int | str, ...]) -> None:
-    """Remove the value at ``path``, or the nearest that holds it. Options of an engine go before its URL does."""
+def _place_of(path: tuple[int | str, ...], values: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the mapping and the key at which the value at ``path``, or the nearest that should hold it, stands."""
     holder, name = values, str(path[0])
     for part in map(str, path[1:]):
         below = holder.get(name)
         if not isinstance(below, dict) or part not in below:
             break
         holder, name = below, part
-    value = holder.pop(name, None)
-    if isinstance(value, dict) and "url" in value and len(value) > 1:
-        holder[name] = {"url": value["url"]}
+    return holder, name
 
 
 def _siblings(path: tuple[str, ...]) -> set[str]:
