@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -16,7 +17,16 @@ from sqlalchemy import create_engine
 
 from sqlhelpers import Runtime, Settings
 from sqlhelpers.cli import doctoring
-from sqlhelpers.doctor import connecting, diagnose, diagnose_async, exit_status, findings, installation, sqlitefile
+from sqlhelpers.doctor import (
+    connecting,
+    databases,
+    diagnose,
+    diagnose_async,
+    exit_status,
+    findings,
+    installation,
+    sqlitefile,
+)
 from sqlhelpers.doctor.findings import Examined
 from sqlhelpers.engines import default_hooks
 from sqlhelpers.exceptions import SettingsError
@@ -150,6 +160,14 @@ def test_an_interrupted_revision_may_be_under_way(command):
     assert found(done, "revisions", "note")[0][1] == "it may be the run that is under way"
     assert " pid " in found(done, "lock", "note")[0][0]
     assert found(afterwards, "lock", "ok") == [("no run is under way", "")]
+
+
+def test_an_app_without_migrations_is_examined(command, shop):
+    """It has no revision, and its tables are compared."""
+    shop.write_pyproject(PYPROJECT.replace('package = "shop"', 'package = "shop"\nmigrations = false'))
+    command("run-sync")
+
+    assert found(command("doctor", "--json"), "revisions") == [("shop: up to date, 2 tables", "")]
 
 
 def test_several_heads_are_told_without_a_database(command, shop):
@@ -429,8 +447,8 @@ def test_a_plugin_that_cannot_tell_a_url_is_named():
 
     plugins = PluginManager()
     plugins.register(Vault(), "vault")
-    databases = {"secret": "sqlite:///s.db", "default": "sqlite:///shop.db"}
-    with runtime(databases, plugins=plugins) as made:
+    urls = {"secret": "sqlite:///s.db", "default": "sqlite:///shop.db"}
+    with runtime(urls, plugins=plugins) as made:
         told = diagnose(made)
 
     assert "the vault is sealed" in next(each.text for each in told if each.database == "secret")
@@ -693,6 +711,23 @@ def test_an_examination_that_fails_does_not_end_it(command, monkeypatch):
     assert found(done, "pragmas", "error")[0][0] == "it could not be examined: no such thing"
     assert found(done, "permissions") == []
     assert found(done, "revisions", "ok")
+
+
+def test_a_database_of_another_vendor_is_examined_as_far_as_it_goes(command):
+    """Revisions and drift are the same everywhere."""
+    command("run-sync")
+    told = []
+    with runtime("sqlite:///shop.db") as made:
+        looked_at = replace(examined(), histories=tuple(made.database().histories))
+
+        def examine(connection):
+            connection.dialect.name = "another"
+            databases._Examination(connection, looked_at, told.extend).run()
+
+        connecting.with_connection(looked_at, examine)
+
+    assert [each.subject for each in told if each.level == "note"] == ["server"]
+    assert {"revisions", "drift"} <= {each.subject for each in told if each.level == "ok"}
 
 
 def test_a_connection_that_is_lost_ends_it(command, monkeypatch):

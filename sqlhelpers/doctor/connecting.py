@@ -61,16 +61,19 @@ async def _with_async_connection(examined: Examined, settings: object, work: Cal
 
 def _harmless(connection: Connection) -> Connection:
     """Let the database itself refuse whatever would change it."""
-    dialect = connection.dialect.name
-    if dialect == "postgresql":
+    if connection.dialect.name == "postgresql":
         connection.execution_options(postgresql_readonly=True)
-    elif dialect in ("mysql", "mariadb"):
-        connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
-        connection.rollback()
-    elif dialect == "sqlite":
-        connection.exec_driver_sql("PRAGMA query_only = 1")
+    for statement in _READ_ONLY.get(connection.dialect.name, ()):
+        connection.exec_driver_sql(statement)
         connection.rollback()
     return connection
+
+
+_READ_ONLY = {
+    "mysql": ("SET SESSION TRANSACTION READ ONLY",),
+    "mariadb": ("SET SESSION TRANSACTION READ ONLY",),
+    "sqlite": ("PRAGMA query_only = 1",),
+}
 
 
 @contextmanager

@@ -104,12 +104,13 @@ class _Examination:
         connection, examined = self._connection, self._examined
         self._try("connection", connecting.examine_connection, connection, examined)
         dialect = connection.dialect.name
-        if dialect == "postgresql":
-            self._ask_postgresql()
-        elif dialect in ("mysql", "mariadb"):
-            self._ask_mysql()
-        elif dialect == "sqlite":
-            self._ask_sqlite()
+        asking: dict[str, Callable[[], None]] = {
+            "postgresql": self._ask_postgresql,
+            "mysql": self._ask_mysql,
+            "mariadb": self._ask_mysql,
+            "sqlite": self._ask_sqlite,
+        }
+        asking.get(dialect, self._ask_others)()
         self._try("lock", self._lock)
         self._try("revisions", self._read_states)
         self._try("drift", states.examine_drift, connection, self._states)
@@ -143,6 +144,10 @@ class _Examination:
         self._try("server", sqlitefile.examine_server, self._connection)
         self._try("pragmas", sqlitefile.examine_pragmas, self._connection)
         self._try("integrity", sqlitefile.examine_integrity, self._connection, file)
+
+    def _ask_others(self) -> None:
+        name = self._connection.dialect.name
+        self._tell([note("server", f"of {name} only revisions and drift are examined: the rest differs by vendor")])
 
     def _lock(self) -> Iterator[Diagnosis]:
         self._holder = holder_of(self._connection)

@@ -12,13 +12,12 @@ from sqlhelpers.journal import JOURNAL
 from sqlhelpers.scratch import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy.engine import Connection
 
 _OLDEST = (9, 6)  # that SQLAlchemy supports: https://docs.sqlalchemy.org/en/21/dialects/
 _KNOWS_COLLATIONS = 15
-_RESERVES = 16
 
 
 def examine_server(connection: Connection) -> Iterator[Diagnosis]:
@@ -65,16 +64,14 @@ def examine_encoding(connection: Connection) -> Iterator[Diagnosis]:
 
 def examine_connections(connection: Connection, examined: Examined) -> Iterator[Diagnosis]:
     """Yield how many processes fit the connections of the server."""
-    reserved = "superuser_reserved_connections"
-    if (connection.dialect.server_version_info or ()) >= (_RESERVES,):
-        reserved += ",reserved_connections"
-    query = f"""
+    query = """
         SELECT current_setting('max_connections')::int AS most,
-        (SELECT sum(current_setting(each)::int) FROM unnest(string_to_array('{reserved}', ',')) AS each) AS reserved,
+        current_setting('superuser_reserved_connections')::int
+        + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
         (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user) AS of_role,
         (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database()) AS of_database,
         (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend') AS in_use
-    """  # noqa: S608  # our own words
+    """
     row = connection.execute(text(query)).one()
     limits = [
         (row.most - row.reserved, f" ({row.most} less {row.reserved} reserved)"),
@@ -105,7 +102,7 @@ def examine_permissions(connection: Connection, examined: Examined, *, is_pendin
     """
     role = connection.scalar(text("SELECT current_user"))
     schemas = _schemas(connection, examined)
-    found, seen = [], 0
+    found: list[Diagnosis] = []
     for schema, tables in schemas.items():
         row = connection.execute(text(_SCHEMA), {"schema": schema}).first()
         if row is None:
@@ -125,7 +122,6 @@ def examine_permissions(connection: Connection, examined: Examined, *, is_pendin
                 found.append(
                     _of_run(f"{role} may not create tables in the schema {schema}", step, is_pending=is_pending)
                 )
-            seen += 1
             found += _of_tables(connection, schema, tables, str(role), is_pending=is_pending)
     yield from found or [ok("permissions", f"{role} may read, write and change all that it has here")]
 
@@ -151,25 +147,22 @@ def _of_tables(
     is_pending: bool,
 ) -> Iterator[Diagnosis]:
     rows = connection.execute(text(_TABLES), {"schema": schema, "names": list(tables)}).all()
+    verbs: dict[tuple[str, ...], list[str]] = {}
     for verb in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-        lacking = [
-            row.name
-            for row in rows
-            if not getattr(row, f"may_{verb.lower()}") and (tables[row.name] or verb == "SELECT")
-        ]
-        if lacking:
-            names = ", ".join(f'"{schema}"."{name}"' for name in lacking)
-            yield warning(
-                "permissions", f"{role} may not {verb} in {listed(lacking)}", f'GRANT {verb} ON {names} TO "{role}"'
-            )
-    sequences = connection.scalars(text(_SEQUENCES), {"schema": schema, "names": list(tables)}).all()
+        wanted = [row for row in rows if tables[row.name] or verb == "SELECT"]
+        without = tuple(row.name for row in wanted if not getattr(row, f"may_{verb.lower()}"))
+        verbs.setdefault(without, []).append(verb)
+    verbs.pop((), None)
+    for lacked, missing in verbs.items():
+        said = f"{role} may not {', '.join(missing)} in {listed(lacked)}"
+        step = f'GRANT {", ".join(missing)} ON {_quoted(schema, lacked)} TO "{role}"'
+        yield warning("permissions", said, step)
+    owned = {"schema": schema, "names": [name for name, is_of_model in tables.items() if is_of_model]}
+    sequences = connection.scalars(text(_SEQUENCES), owned).all()
     if sequences:
-        names = ", ".join(f'"{schema}"."{name}"' for name in sequences)
-        yield warning(
-            "permissions",
-            f"{role} may not use {listed(sequences)}, so inserts fail",
-            f'GRANT USAGE ON SEQUENCE {names} TO "{role}"',
-        )
+        said = f"{role} may not use {listed(sequences)}, so inserts fail"
+        step = f'GRANT USAGE ON SEQUENCE {_quoted(schema, sequences)} TO "{role}"'
+        yield warning("permissions", said, step)
     others = sorted({row.owner for row in rows if not row.owned})
     if others:
         lacking = [row.name for row in rows if not row.owned]
@@ -177,6 +170,10 @@ def _of_tables(
         yield _of_run(
             text_, f'run revisions as {listed(others)}, or GRANT "{others[0]}" TO "{role}"', is_pending=is_pending
         )
+
+
+def _quoted(schema: str, names: Iterable[str]) -> str:
+    return ", ".join(f'"{schema}"."{name}"' for name in names)
 
 
 def _of_run(said: str, step: str, *, is_pending: bool) -> Diagnosis:
