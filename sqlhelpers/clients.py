@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sqlhelpers.database import Database
 
 
+_DESCRIPTORS = Path("/dev/fd")
+
+
 @dataclass(frozen=True)
 class Client:
     """A program that is ready to be run.
@@ -140,7 +143,7 @@ def _mysql(url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]) 
     if not password:
         return Client(program, (*words, *arguments))
     text = password.decode() if isinstance(password, bytes) else str(password)
-    if not Path("/dev/fd").exists():
+    if not _DESCRIPTORS.exists():
         return Client(program, (*words, *arguments), {"MYSQL_PWD": text})
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return Client(program, (*words, *arguments), options=f'[client]\npassword="{escaped}"\n')
