@@ -431,7 +431,7 @@ def test_what_psql_gets(programs):
     """All that libpq knows of the URL and ``connect_args``; nothing that only a driver knows, and no password."""
     programs("psql")
     client = made_client(
-        "postgresql+asyncpg://ann:hunt%27er@db.example:5433/shop%20one?ssl=true&application_name=it%27s%5C&"
+        "postgresql+asyncpg://ann:hunt%27er@db.example:5433/shop-one?ssl=true&application_name=it%27s%5C&"
         "prepared_statement_cache_size=0",
         "-X",
         sqlalchemy={"connect_args": {"sslrootcert": "/ca.pem", "timeout": 3}},
@@ -439,7 +439,7 @@ def test_what_psql_gets(programs):
 
     assert client.arguments == (
         (
-            r"--dbname=host='db.example' dbname='shop one' user=ann port=5433 application_name='it\'s\\' "
+            r"--dbname=host='db.example' dbname='shop-one' user=ann port=5433 application_name='it\'s\\' "
             "sslrootcert='/ca.pem' sslmode=require"
         ),
         "-X",
