@@ -32,6 +32,7 @@ from sqlhelpers.engines import default_hooks
 from sqlhelpers.exceptions import SettingsError
 from sqlhelpers.locks import only_run
 from sqlhelpers.plugin_manager import PluginInfo, PluginManager
+from sqlhelpers.server_locks import Lock
 from sqlhelpers.settings import database_settings
 from sqlhelpers.urls import parse
 
@@ -160,6 +161,17 @@ def test_an_interrupted_revision_may_be_under_way(command):
     assert found(done, "revisions", "note")[0][1] == "it may be the run that is under way"
     assert " pid " in found(done, "lock", "note")[0][0]
     assert found(afterwards, "lock", "ok") == [("no run is under way", "")]
+
+
+def test_a_run_that_was_killed_holds_nothing(command, shop):
+    """Its name is still in the file of the lock, which is left as it is; a database without a lock has no holder."""
+    command("run-sync")
+    file = shop.write("shop.db-lock", "ann@host pid 1")
+    done = command("doctor", "--json")
+
+    assert found(done, "lock") == [("no run is under way", "")]
+    assert file.read_text() == "ann@host pid 1"
+    assert Lock().holder() == "nobody holds the lock just now"
 
 
 def test_an_app_without_migrations_is_examined(command, shop):

@@ -62,10 +62,14 @@ def examine_encoding(connection: Connection, examined: Examined) -> Iterator[Dia
 
 def examine_connections(connection: Connection, examined: Examined) -> Iterator[Diagnosis]:
     """Yield how many processes fit the connections of the server."""
-    most, of_user = connection.execute(text("SELECT @@max_connections, @@max_user_connections")).one()
-    in_use = connection.execute(text("SHOW GLOBAL STATUS LIKE 'Threads_connected'")).one()[1]
-    limit, why = min((int(most), ""), (int(of_user) or int(most), " from this user"))
-    yield from examine_pool(connection, examined, limit, why if limit < most else "", int(in_use))
+    most, of_user = map(int, connection.execute(text("SELECT @@max_connections, @@max_user_connections")).one())
+    if 0 < of_user < most:
+        query = "SELECT count(*) FROM information_schema.processlist WHERE user = substring_index(user(), '@', 1)"
+        in_use = connection.scalar(text(query))
+        yield from examine_pool(connection, examined, of_user, " from this user", int(in_use or 0))
+    else:
+        in_use = connection.execute(text("SHOW GLOBAL STATUS LIKE 'Threads_connected'")).one()[1]
+        yield from examine_pool(connection, examined, most, "", int(in_use))
 
 
 def examine_proxy(connection: Connection) -> Iterator[Diagnosis]:

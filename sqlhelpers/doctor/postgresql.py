@@ -68,19 +68,21 @@ def examine_connections(connection: Connection, examined: Examined) -> Iterator[
         SELECT current_setting('max_connections')::int AS most,
         current_setting('superuser_reserved_connections')::int
         + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
+        (SELECT sum(numbackends) FROM pg_catalog.pg_stat_database) AS open,
         (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = current_user) AS of_role,
+        (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usename = current_user) AS open_by_role,
         (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database()) AS of_database,
-        (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend') AS in_use
+        (SELECT numbackends FROM pg_catalog.pg_stat_database WHERE datname = current_database()) AS open_in_database
     """
     row = connection.execute(text(query)).one()
     limits = [
-        (row.most - row.reserved, f" ({row.most} less {row.reserved} reserved)"),
-        *([(row.of_role, " from this role")] if row.of_role >= 0 else []),
-        *([(row.of_database, " in this database")] if row.of_database >= 0 else []),
+        (row.most - row.reserved, f" ({row.most} less {row.reserved} reserved)", row.open),
+        *([(row.of_role, " from this role", row.open_by_role)] if row.of_role >= 0 else []),
+        *([(row.of_database, " in this database", row.open_in_database)] if row.of_database >= 0 else []),
     ]
-    limit, why = min(limits)
+    limit, why, in_use = min(limits)
     why += ", and the pooler has limits of its own" if examined.settings.pooler else ""
-    yield from examine_pool(connection, examined, limit, why, row.in_use)
+    yield from examine_pool(connection, examined, limit, why, int(in_use))
 
 
 def scratch_databases(connection: Connection) -> Iterator[str]:
