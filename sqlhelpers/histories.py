@@ -15,7 +15,7 @@ from sqlhelpers.journal import JOURNAL, Journal
 from sqlhelpers.report import AppReport, DatabaseReport, DatabaseStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.engine import URL, Connection
 
@@ -33,6 +33,11 @@ NO_APP = "-"
 def version_table_of(app: str) -> str:
     """Return the name of the table that holds an app's position, unless it is set."""
     return f"{_PREFIX}{app}"
+
+
+def apps_of_version_tables(names: Iterable[str]) -> dict[str, str]:
+    """Return those of the tables which hold positions of apps, each with the name of its app."""
+    return {name: name.removeprefix(_PREFIX) for name in sorted(names) if name.startswith(_PREFIX)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +184,9 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
     existing = ExistingTables(connection)
     reports = tuple(read_app(connection, history, existing) for history in histories)
     known = {history.version_table for history in histories}
-    versions = (name for name in existing.names() if name.startswith(_PREFIX))
-    return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=tuple(sorted(set(versions) - known)))
+    versions = apps_of_version_tables(existing.names())
+    left_alone = tuple(name for name in versions if name not in known)
+    return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=left_alone)
 
 
 def read_app(connection: Connection, history: History, existing: ExistingTables | None = None) -> AppReport:

@@ -98,6 +98,15 @@ def _lock_of(engine: Engine, seconds: float) -> Iterator[Lock]:
         yield Lock()
 
 
+def holder_of(connection: Connection) -> str:
+    """Return who holds the lock of a database just now, without keeping it from anybody; empty if nobody does."""
+    file, kind = urls.sqlite_file(connection.engine.url), IN_THE_SERVER.get(connection.dialect.name)
+    if file is None:
+        return kind(connection, 0).held_by() if kind else ""
+    lock = _FileLock(file.resolve())
+    return "" if lock.is_free() else lock.held_by()
+
+
 def _let_go(lock: Lock, connection: Connection, dbapi_connection: Any) -> None:
     """Release a lock and close its connection, both without waiting for a server that does not answer."""
     with suppress(SQLAlchemyError):
@@ -126,14 +135,24 @@ class _FileLock(Lock):
         self._file.write_text(me(), "utf-8")
         return True
 
+    def is_free(self) -> bool:
+        """Tell whether nobody holds it: a process that was killed has left its name in the file."""
+        if self._file.exists():  # trying would make it
+            try:
+                self._lock.acquire()
+            except FileIsLocked:
+                return False
+            self._lock.release()
+        return True
+
     def release(self) -> None:
         if self._lock.is_locked:
             self._file.write_text("", "utf-8")
             self._lock.release()
 
-    def holder(self) -> str:
-        name = self._file.read_text("utf-8").strip()
-        return f"it is {name} ({self._file})" if name else f"nobody holds {self._file} just now"
+    def held_by(self) -> str:
+        name = self._file.read_text("utf-8").strip() if self._file.exists() else ""
+        return f"{name} ({self._file})" if name else ""
 
 
 #: Alembic's ``op`` and ``context`` belong to the whole process: one run at a time, whatever the database.

@@ -94,6 +94,29 @@ class Settings(BaseSettings):
         self._layers = layers
 
     @classmethod
+    def usable(cls) -> Settings:
+        """Return the settings without those that are wrong, for who looks for what else is wrong.
+
+        Raises:
+            SettingsError: a file or a variable cannot be read at all.
+        """
+        layers = tuple(read_layers(Path.cwd(), os.environ))
+        values = layered(layers)
+        while True:
+            settings = cls.__new__(cls)
+            try:
+                BaseSettings.__init__(settings, **values)
+            except ValidationError as error:
+                wrong = error.errors(include_url=False, include_input=False)
+                for holder, name in [_place_of(found["loc"], values) for found in wrong]:
+                    value = holder.pop(name, None)
+                    if isinstance(value, dict) and "url" in value and len(value) > 1:
+                        holder[name] = {"url": value["url"]}  # the options of the engine go first
+            else:
+                settings._layers = layers  # noqa: SLF001  # it is its own
+                return settings
+
+    @classmethod
     def settings_customise_sources(  # type: ignore[override]  # the other sources are passed by name
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic-settings fixes the signature
@@ -171,6 +194,17 @@ def _problems(error: ValidationError, layers: tuple[Layer, ...], otherwise: str 
         else:
             what = found["msg"].removeprefix("Value error, ")
         yield f"setting {'.'.join(path)}: {what} ({_origin(where, layers, otherwise)})"
+
+
+def _place_of(path: tuple[int | str, ...], values: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the mapping and the key at which the value at ``path``, or the nearest that should hold it, stands."""
+    holder, name = values, str(path[0])
+    for part in map(str, path[1:]):
+        below = holder.get(name)
+        if not isinstance(below, dict) or part not in below:
+            break
+        holder, name = below, part
+    return holder, name
 
 
 def _siblings(path: tuple[str, ...]) -> set[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import signals
-from sqlhelpers.cli import deciding, looking, moving, showing, syncing
+from sqlhelpers.cli import deciding, doctoring, looking, moving, shells, showing, syncing
 from sqlhelpers.cli.failures import Failure, all_explained, explained
 from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
 from sqlhelpers.cli.passing import Passing
@@ -38,6 +38,7 @@ __all__ = [
     "database",
     "databases",
     "deciding",
+    "doctoring",
     "explained",
     "json_option",
     "looking",
@@ -47,6 +48,7 @@ __all__ = [
     "note",
     "open_runtime",
     "say",
+    "shells",
     "showing",
     "syncdb",
     "syncing",
