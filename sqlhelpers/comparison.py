@@ -34,14 +34,15 @@ def differences(connection: Connection, history: History) -> tuple[str, ...]:
 
     if not history.tables:
         return ()
-    options = history.options() | {"compare_server_default": _differs_on_mysql if _is_mysql(connection) else True}
+    options = history.options() | {"compare_server_default": server_default_comparison(connection)}
     context = MigrationContext.configure(connection, opts=options)
     found = compare_metadata(context, list(history.metadatas))  # type: ignore[arg-type]  # several are taken as well
-    return (*(line for difference in found for line in _worded(difference)), *_primary_keys(connection, history))
+    return (*(line for difference in found for line in _worded(difference)), *primary_keys(connection, history))
 
 
-def _is_mysql(connection: Connection) -> bool:
-    return connection.dialect.name in ("mysql", "mariadb")
+def server_default_comparison(connection: Connection) -> Any:
+    """Return how Alembic should compare server defaults."""
+    return _differs_on_mysql if connection.dialect.name in ("mysql", "mariadb") else True
 
 
 def _differs_on_mysql(_: object, __: object, ___: object, found: str | None, ____: object, wanted: str | None) -> Any:
@@ -54,7 +55,7 @@ def _plain(default: str) -> str:
     return _SAME.get(text, text)
 
 
-def _primary_keys(connection: Connection, history: History) -> Iterator[str]:
+def primary_keys(connection: Connection, history: History) -> Iterator[str]:
     """Yield how primary keys differ, which Alembic does not compare."""
     inspector = inspect(connection)
     for table in history.tables:

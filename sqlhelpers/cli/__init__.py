@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import signals
-from sqlhelpers.cli import deciding, showing, syncing
+from sqlhelpers.cli import authoring, deciding, showing, syncing
 from sqlhelpers.cli.failures import Failure, all_explained, explained
 from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
 from sqlhelpers.cli.passing import Passing
@@ -32,6 +32,7 @@ __all__ = [
     "Failure",
     "Passing",
     "attachment_of",
+    "authoring",
     "cli",
     "confirm",
     "database",

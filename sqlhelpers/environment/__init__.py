@@ -1,0 +1,3 @@
+"""The public function for an ``env.py``: two lines, and plain ``alembic`` works as ``sqlhelpers`` does."""
+from __future__ import annotations
+def run() -> None: ...
