@@ -137,12 +137,13 @@ class Database:
 
     def config(self, app: str | None = None) -> Config:
         """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
-        from sqlhelpers.scripts import alembic_config
+        from sqlhelpers.scripts import alembic_config, standalone_config
 
         history = self.history(app)
         if history.revisions is None:
             raise AppError(f"app {history.app!r} has no migrations")
-        config = alembic_config(history.revisions.folder)
+        folder = history.revisions.folder
+        config = alembic_config(folder) if (folder / "env.py").is_file() else standalone_config(folder)
         config.set_main_option("sqlalchemy.url", urls.mask(self.url).replace("%", "%%"))
         return config
 
@@ -181,7 +182,7 @@ class Database:
             locks.only_run(engine, where, self.settings.lock_timeout) as lock,
             locks.connected(engine, lock) as connection,
         ):
-            return work(connection, self._run(connection, lock, progress), *arguments, **options)
+            return work(connection, self.run_on(connection, lock, progress), *arguments, **options)
 
     def change_nothing(
         self,
@@ -191,9 +192,10 @@ class Database:
     ) -> R:
         """Do work that changes what is there, where there is no database yet."""
         with empty_database() as connection:
-            return work(connection, self._run(connection, Lock()), *arguments, **options)
+            return work(connection, self.run_on(connection, Lock()), *arguments, **options)
 
-    def _run(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
+    def run_on(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
+        """Return a run on a connection, which holds the lock."""
         alembic = self.settings.alembic
         limits = SchemaLimits(
             connection,
@@ -208,7 +210,7 @@ class Database:
     def scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
         """Connect to an empty database on the same server, with a run on it."""
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
-            yield connection, self._run(connection, Lock())
+            yield connection, self.run_on(connection, Lock())
 
     def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
         """Return the revisions that the database is at."""

@@ -112,13 +112,7 @@ def propose(
     config = alembic_config(history.revisions.folder)
     options = autogenerate_options(connection, history, droppable, blind=blind)
 
-    def adjust(_: object, __: object, scripts: list[MigrationScript]) -> None:
-        for script in scripts:
-            _leave_alone(script, options["include_object"])
-            notes.extend(enumerations.tend(connection, history, script))
-            notes.extend(_doubts(script))
-
-    context = RevisionContext(config, writer, {**arguments, "sql": False}, process_revision_directives=adjust)
+    context = RevisionContext(config, writer, arguments, adjusted(connection, history, options, notes))
     heads = history.revisions.heads()
 
     def compare(_: object, migration_context: Any) -> list[Any]:
@@ -134,6 +128,30 @@ def propose(
     if not blind:
         notes += [f"{line}; Alembic does not write that, so write it by hand" for line in primary_keys(connection, history)]
     return Proposal(context, tuple(_operations(context.generated_revisions)), tuple(notes))
+
+
+def adjusted(
+    connection: Connection,
+    history: History,
+    options: dict[str, Any],
+    notes: list[str],
+) -> Callable[[Any, Any, list[Any]], None]:
+    """Return what Alembic calls with what it proposes: it adds what is missing, and takes out what is not the app's.
+
+    Args:
+        connection: a connection to the database that is compared.
+        history: the app.
+        options: those of ``autogenerate_options``.
+        notes: takes what the author should know.
+    """
+
+    def adjust(_: object, __: object, scripts: list[MigrationScript]) -> None:
+        for script in scripts:
+            _leave_alone(script, options["include_object"])
+            notes.extend(enumerations.tend(connection, history, script))
+            notes.extend(_doubts(script))
+
+    return adjust
 
 
 def _through_environment(

@@ -13,6 +13,7 @@ from alembic.script.write_hooks import _invoke
 from alembic.util import CommandError
 
 from sqlhelpers.exceptions import AppError, Refused
+from sqlhelpers.scripts import ENVIRONMENT
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 #: Alembic's name for the template of a revision file, which a migrations folder may bring.
 TEMPLATE = "script.py.mako"
-
-#: The folder that stands in for the ``env.py`` and the template that a migrations folder does not bring.
-ENVIRONMENT = Path(__file__).parent / "environment"
 
 _LONGEST = 32  # characters in a version table
 

@@ -19,7 +19,7 @@
 """${message | documented,n}
 
 Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
+Revises: ${comma(down_revision) or '-'}
 Create Date: ${create_date}
 """
 
