@@ -10,7 +10,7 @@ from alembic.operations.ops import AddColumnOp, CreateTableOp, DropColumnOp, Dro
 from alembic.runtime.environment import EnvironmentContext
 
 from sqlhelpers import enumerations
-from sqlhelpers.comparison import primary_keys, server_default_comparison
+from sqlhelpers.comparison import primary_keys, settle_defaults
 from sqlhelpers.scripts import alembic_config
 from sqlhelpers.typenames import render_item
 
@@ -77,7 +77,6 @@ def autogenerate_options(
         "include_name": is_included_name,
         "include_object": is_included,
         "include_schemas": any(schemas),
-        "compare_server_default": server_default_comparison(connection),
         "render_as_batch": True,
         "render_item": render_item,
         "dont_mutate": True,  # comparing makes no version table
@@ -124,6 +123,7 @@ def propose(
     else:
         environment = EnvironmentContext(config, writer)
         environment.configure(connection=connection, **options)
+        settle_defaults(environment.get_context())
         compare((), environment.get_context())
     if not blind:
         notes += [f"{line}; Alembic does not write that, so write it by hand" for line in primary_keys(connection, history)]

@@ -22,6 +22,7 @@ from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 
 from sqlhelpers import locks, ownership, urls
+from sqlhelpers.comparison import settle_defaults
 from sqlhelpers.dialects import failures_named, schema_transaction
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, Refused, SqlhelpersError
 from sqlhelpers.histories import read_app
@@ -190,6 +191,7 @@ class _Served:
 
     def _run_migrations(self, connection: Connection, options: dict[str, Any]) -> None:
         self.environment.configure(connection=connection, **options)
+        settle_defaults(self.environment.get_context())
         self.environment.run_migrations()
 
     def _change_in(self, connection: Connection) -> None:
