@@ -59,7 +59,9 @@ def style_of(folder: Path, settings: AlembicSettings) -> FileStyle:
     except (configparser.Error, ValueError, TypeError, KeyError) as error:
         raise AppError(f"{_named(file)} cannot be used: {type(error).__name__}: {error}") from error
     if "/" in style.file_template:
-        raise AppError(f"file_template {style.file_template!r}: revision files are in versions/ itself, in no folder below")
+        raise AppError(
+            f"file_template {style.file_template!r}: revision files are in versions/ itself, in no folder below"
+        )
     return style
 
 
@@ -92,7 +94,7 @@ def _configuration_in(place: Path) -> Config | None:
 
 
 def _locations(config: Config, place: Path) -> Iterator[Path]:
-    """Yield what ``script_location`` may mean: Alembic takes it from the working directory, most people from the file."""
+    """Yield what ``script_location`` may mean: Alembic starts at the working directory, most people at the file."""
     from alembic.util.pyfiles import coerce_resource_to_filename
 
     try:
@@ -100,7 +102,14 @@ def _locations(config: Config, place: Path) -> Iterator[Path]:
         if location:
             path = coerce_resource_to_filename(location)
             yield from (path.resolve(), (place / path).resolve())
-    except (configparser.Error, tomllib.TOMLDecodeError, UnicodeDecodeError, ImportError, KeyError, ValueError) as error:
+    except (
+        configparser.Error,
+        tomllib.TOMLDecodeError,
+        UnicodeDecodeError,
+        ImportError,
+        KeyError,
+        ValueError,
+    ) as error:
         raise AppError(f"{_named(config)} cannot be read: {type(error).__name__}: {error}") from error
 
 

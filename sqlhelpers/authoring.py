@@ -131,7 +131,9 @@ def merged(database: Database, wanted: Wanted, revisions: Sequence[str]) -> Draf
     assert history.revisions
     heads = tuple(revisions) or history.revisions.heads()
     if len(heads) < 2:  # noqa: PLR2004  # it takes two
-        raise NothingToWrite(f"{_name(history.app)} has one head, {', '.join(heads) or 'none'}: there is nothing to merge")
+        raise NothingToWrite(
+            f"{_name(history.app)} has one head, {', '.join(heads) or 'none'}: there is nothing to merge"
+        )
     return blank(database, replace(wanted, head=heads))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from alembic.autogenerate import RevisionContext
@@ -12,7 +13,8 @@ from alembic.runtime.environment import EnvironmentContext
 from sqlhelpers import enumerations
 from sqlhelpers.comparison import primary_keys, settle_defaults
 from sqlhelpers.scripts import alembic_config
-from sqlhelpers.typenames import render_item
+from sqlhelpers.tidying import tidy
+from sqlhelpers.typenames import TypeNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -78,7 +80,7 @@ def autogenerate_options(
         "include_object": is_included,
         "include_schemas": any(schemas),
         "render_as_batch": True,
-        "render_item": render_item,
+        "render_item": TypeNames(),
         "dont_mutate": True,  # comparing makes no version table
     }
 
@@ -115,7 +117,7 @@ def propose(
     heads = history.revisions.heads()
 
     def compare(_: object, migration_context: Any) -> list[Any]:
-        context.run_autogenerate(heads, migration_context)  # type: ignore[arg-type]  # several are taken as well
+        context.run_autogenerate(heads, migration_context)
         return []
 
     if history.revisions.has_environment:
@@ -126,7 +128,9 @@ def propose(
         settle_defaults(environment.get_context())
         compare((), environment.get_context())
     if not blind:
-        notes += [f"{line}; Alembic does not write that, so write it by hand" for line in primary_keys(connection, history)]
+        notes += [
+            f"{line}; Alembic does not write that, so write it by hand" for line in primary_keys(connection, history)
+        ]
     return Proposal(context, tuple(_operations(context.generated_revisions)), tuple(notes))
 
 
@@ -148,7 +152,8 @@ def adjusted(
     def adjust(_: object, __: object, scripts: list[MigrationScript]) -> None:
         for script in scripts:
             _leave_alone(script, options["include_object"])
-            notes.extend(enumerations.tend(connection, history, script))
+            tidy(script)
+            notes.extend(enumerations.tend(connection, history, script, options["render_item"].existing))
             notes.extend(_doubts(script))
 
     return adjust
@@ -194,18 +199,17 @@ def _doubts(script: MigrationScript) -> Iterator[str]:
             added = [each.column for each in op.ops if isinstance(each, AddColumnOp)]
             dropped = [each for each in op.ops if isinstance(each, DropColumnOp)]
             for gone in dropped:
-                for new in added:
-                    if gone.to_column().type._type_affinity is new.type._type_affinity:
-                        yield (
-                            f"{op.table_name}: {gone.column_name} goes and {new.name} comes, with all rows' values lost; "
-                            f"if it was renamed, write batch_op.alter_column({gone.column_name!r}, "
-                            f"new_column_name={new.name!r}) instead of both"
-                        )
-            for new in added:
-                if not new.nullable and new.server_default is None and new.computed is None and new.identity is None:
+                alike = {str(each.name) for each in added if _are_alike(each.type, gone.to_column().type)}
+                for new in get_close_matches(gone.column_name, sorted(alike), 1, cutoff=0):
                     yield (
-                        f"{op.table_name}.{new.name} may not be NULL and has no server default, so it cannot be added "
-                        "where there are rows, nor on SQLite: add it as nullable, fill it, then alter it"
+                        f"{op.table_name}: {gone.column_name} goes and {new} comes, with all values lost; if it was "
+                        f"renamed, write batch_op.alter_column({gone.column_name!r}, new_column_name={new!r}) instead"
+                    )
+            for column in added:
+                if not column.nullable and column.server_default is None:
+                    yield (
+                        f"{op.table_name}.{column.name} may not be NULL and has no server default, so it cannot be "
+                        "added where there are rows, nor on SQLite: add it as nullable, fill it, then alter it"
                     )
     created = [op for op in script.upgrade_ops.ops if isinstance(op, CreateTableOp)]
     for gone_table in (op for op in script.upgrade_ops.ops if isinstance(op, DropTableOp)):
@@ -218,6 +222,10 @@ def _doubts(script: MigrationScript) -> Iterator[str]:
                 )
 
 
+def _are_alike(one: Any, other: Any) -> bool:
+    return one._type_affinity is other._type_affinity
+
+
 def _operations(scripts: list[MigrationScript]) -> Iterator[str]:
     for script in scripts:
         assert script.upgrade_ops is not None
@@ -227,8 +235,9 @@ def _operations(scripts: list[MigrationScript]) -> Iterator[str]:
 
 
 def _subject(subject: list[Any]) -> str:
-    if len(subject) > 1 and isinstance(subject[1], str):  # of a column: schema, table, and the column or its name
+    if len(subject) > 2 and isinstance(subject[1], str):  # noqa: PLR2004  # of a column: schema, table, and the column or its name
         return f"{subject[1]}.{getattr(subject[2], 'name', subject[2])}"
     item = subject[0]
     table = getattr(item, "table", None)
-    return f"{getattr(item, 'name', None) or ''}" + (f" on {table.fullname}" if table is not None else "")
+    shown = f"{getattr(item, 'name', None) or ''}" + (f" on {table.fullname}" if table is not None else "")
+    return f"{subject[1]!r} to {shown}" if len(subject) > 1 else shown

@@ -14,6 +14,7 @@ from alembic.util import CommandError
 
 from sqlhelpers.exceptions import AppError, Refused
 from sqlhelpers.scripts import ENVIRONMENT
+from sqlhelpers.templating import documented
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,7 +48,7 @@ class RevisionWriter(ScriptDirectory):
         self._revisions = revisions
         self._style = style
 
-    def generate_revision(self, revid: str, message: str | None, *args: Any, **kw: Any) -> Script | None:  # type: ignore[override]  # handed on
+    def generate_revision(self, revid: str, message: str | None, *args: Any, **kw: Any) -> Script | None:
         """Write one file, and let the hooks go over it.
 
         Raises:
@@ -72,20 +73,22 @@ class RevisionWriter(ScriptDirectory):
         return super()._generate_create_date().replace(microsecond=0)
 
     def _generate_template(self, src: Path, dest: Path, **values: Any) -> None:
-        from mako.template import Template
+        from mako.template import Template  # type: ignore[import-untyped]  # it has no types
 
         own = ENVIRONMENT / TEMPLATE
         template = src if Path(src).is_file() else own
         if template.read_bytes() != own.read_bytes():  # ours escapes by itself
-            values["message"] = values["message"].replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-        text = Template(filename=str(template)).render_unicode(**values)  # noqa: S702  # it is Python, not HTML
+            values["message"] = documented(values["message"])
+        text: str = Template(filename=str(template)).render_unicode(**values)  # noqa: S702  # it is Python, not HTML
         self._write(Path(dest), text.encode(self.output_encoding))
         for hook in self._style.hooks:
             self._go_over(Path(dest), hook)
         try:
             compile(Path(dest).read_bytes(), str(dest), "exec")
         except (SyntaxError, ValueError) as error:
-            raise AppError(f"{dest} was written, but is no Python, and nothing runs before you mend it: {error}") from error
+            raise AppError(
+                f"{dest} was written, but is no Python, and nothing runs before you mend it: {error}"
+            ) from error
 
     def _write(self, file: Path, content: bytes) -> None:
         """Put a file into its place at once, so that nobody reads half of it."""
@@ -115,4 +118,3 @@ class RevisionWriter(ScriptDirectory):
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise AppError(f"{file} was written, but its post_write_hook {name!r} failed: {reason}") from error
-

@@ -65,7 +65,10 @@ class Revisions:
 
     @property
     def has_environment(self) -> bool:
-        """Whether the folder brings an ``env.py`` of its own, which is then honoured; one that only calls ours is not."""
+        """Whether the folder brings an ``env.py`` of its own, which is then honoured.
+
+        One that does nothing but call ours is none.
+        """
         file = self.folder / "env.py"
         return file.is_file() and not _only_calls_ours(file.read_bytes())
 

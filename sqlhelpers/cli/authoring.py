@@ -16,7 +16,7 @@ from sqlhelpers.cli.printing import table
 from sqlhelpers.cli.runtimes import open_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlhelpers.authors import Target
     from sqlhelpers.report import WrittenRevision
@@ -56,7 +56,9 @@ def init(app: str | None, path: Path | None, bind: str | None, *, with_env: bool
 @click.option("-m", "--message", required=True, help="What the revision is about.")
 @click.option("--autogenerate", is_flag=True, help="Let it bring the tables to what the models say. The default.")
 @click.option("--empty", is_flag=True, help="Let it do nothing, to be filled by hand; nothing is connected to.")
-@click.option("--from-scratch", is_flag=True, help="Compare what the revisions make of an empty database, not this one.")
+@click.option(
+    "--from-scratch", is_flag=True, help="Compare what the revisions make of an empty database, not this one."
+)
 @click.option("--head", metavar="REVISION", help="The revision that it follows. Default: the newest.")
 @click.option("--splice", is_flag=True, help="Let it follow one that others follow already.")
 @_branch_label
@@ -125,9 +127,7 @@ def merge(
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
         target, words = _meant(runtime, bind, [*([app] if app else []), *revisions])
         said = message or f"merge {' and '.join(words) or 'heads'}"
-        written = runtime.perform(
-            target.bind, lambda manager: manager.merge(said, target.app, tuple(words), **options)
-        )
+        written = runtime.perform(target.bind, lambda manager: manager.merge(said, target.app, tuple(words), **options))
     _print([written], as_json=as_json)
 
 

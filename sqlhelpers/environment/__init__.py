@@ -148,7 +148,7 @@ class _Served:
 
     def _tell(self) -> None:
         """Write SQL, without a connection."""
-        options = {"dialect_opts": {"paramstyle": "named"}, "literal_binds": True}
+        options: dict[str, Any] = {"dialect_opts": {"paramstyle": "named"}, "literal_binds": True}
         name = self.database.url.get_backend_name()
         self.environment.configure(dialect_name=name, **options, **self.history.options())
         with self.environment.begin_transaction():
@@ -179,7 +179,7 @@ class _Served:
         options = {**self.history.options(), "dont_mutate": True}
         if revising is not None and revising.command_args["autogenerate"]:
             droppable, notes = ownership.droppable(connection, self.database, self.history)
-            self.environment._install_proxy()  # noqa: SLF001  # another one was used meanwhile, and took it away
+            self.environment._install_proxy()  # another one was used meanwhile, and took it away
             options = autogenerate_options(connection, self.history, droppable)
             heeded: list[str] = []
             options["process_revision_directives"] = adjusted(connection, self.history, options, heeded)
