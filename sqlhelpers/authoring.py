@@ -174,6 +174,8 @@ def _proposed(
     from sqlhelpers.proposals import propose
 
     assert history.revisions
+    if not history.tables:  # it would drop all that its revisions have made
+        raise NothingToWrite(f"{_name(history.app)} has no models to compare with; --empty writes a revision to fill")
     arguments = wanted.arguments()
     if not history.revisions.heads():  # they make nothing
         return propose(connection, history, writer, arguments, blind=True)
@@ -185,8 +187,9 @@ def _proposed(
     if not wanted.from_scratch and report.status is not DatabaseStatus.NO_INFO:
         raise Refused(_why_not_comparable(database, report))
     with ownership.migrated(connection, database, history) as (scratch, made):
-        proposal = propose(scratch, history, writer, arguments, made)
-    return replace(proposal, notes=(_FROM_SCRATCH, *proposal.notes))
+        droppable, notes = ownership.without_defined(history, made)
+        proposal = propose(scratch, history, writer, arguments, droppable)
+    return replace(proposal, notes=(_FROM_SCRATCH, *proposal.notes, *notes))
 
 
 _FROM_SCRATCH = "the models were compared with what the revisions make of an empty database"

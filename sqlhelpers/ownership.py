@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect
@@ -91,8 +94,35 @@ def droppable(
         reason = ""
     except SqlhelpersError as error:
         known, reason = frozenset(), f" ({error})"
-    left = _told(connection, database, strangers - known)
-    return known, tuple(f"{line}: left alone{reason}" for line in left)
+    known, notes = without_defined(history, known)
+    left = [f"{line}: left alone{reason}" for line in _told(connection, database, strangers - known)]
+    return known, (*left, *notes)
+
+
+def without_defined(history: History, tables: Iterable[TableName]) -> tuple[frozenset[TableName], tuple[str, ...]]:
+    """Return the tables that no module of the app's package seems to define, and a line for each other one.
+
+    A model that is in no model module, and so was not imported, must not cost its table.
+    """
+    dropped, notes = set(tables), []
+    for schema, name in sorted(tables, key=str):
+        file = _defining_file(history.package, name)
+        if file is not None:
+            dropped.discard((schema, name))
+            notes.append(
+                f"{name}: left alone: {file} seems to define it, and is none of the model modules of app {history.app!r} "
+                f"(`models` under [tool.sqlhelpers.apps.{history.app}] names them)"
+            )
+    return frozenset(dropped), tuple(notes)
+
+
+def _defining_file(package: str | None, name: str) -> Path | None:
+    quoted = rf"[\"']{re.escape(name)}[\"']"
+    of_sqlmodel = rf"(?i:class\s+{re.escape(name)}\([^)]*\btable\s*=\s*True)"
+    pattern = re.compile(rf"__tablename__\b[^\n=]*=\s*{quoted}|\bTable\(\s*{quoted}|{of_sqlmodel}")
+    folders = getattr(sys.modules.get(package or ""), "__path__", ())
+    files = (file for folder in folders for file in sorted(Path(folder).rglob("*.py")) if "versions" not in file.parts)
+    return next((file for file in files if pattern.search(file.read_text("utf-8", errors="replace"))), None)
 
 
 def _unowned(connection: Connection, histories: Iterable[History]) -> set[TableName]:

@@ -207,6 +207,7 @@ class AppRegistry:
     def _history(self, app: App, tables: tuple[Table, ...], folder: Path | None) -> History:
         return History(
             app=app.name,
+            package=app.package,
             tables=tables,
             revisions=Revisions(self._files(folder), app.name) if folder else None,
             version_table=app.version_table or version_table_of(app.name),

@@ -79,7 +79,7 @@ class RevisionWriter(ScriptDirectory):
         template = src if Path(src).is_file() else own
         if template.read_bytes() != own.read_bytes():  # ours escapes by itself
             values["message"] = documented(values["message"])
-        text: str = Template(filename=str(template)).render_unicode(**values)  # noqa: S702  # it is Python, not HTML
+        text = str(Template(filename=str(template)).render_unicode(**values))  # noqa: S702  # it is Python, not HTML
         self._write(Path(dest), text.encode(self.output_encoding))
         for hook in self._style.hooks:
             self._go_over(Path(dest), hook)

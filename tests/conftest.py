@@ -131,10 +131,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: 
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("SQLHELPERS_DISABLE_PLUGINS", _EXAMPLES)
-    yield Project(folder)
-    for name, module in list(sys.modules.items()):
-        if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
-            del sys.modules[name]
+    yield (made := Project(folder))
+    made.forget()
 
 
 @pytest.fixture

@@ -178,6 +178,8 @@ class _Served:
         revising = self.environment.context_opts.get("revision_context")
         options = {**self.history.options(), "dont_mutate": True}
         if revising is not None and revising.command_args["autogenerate"]:
+            if not self.history.tables:  # it would drop all that the revisions have made
+                raise Refused(f"{self.environment.script.dir}: there are no models to compare with")
             droppable, notes = ownership.droppable(connection, self.database, self.history)
             self.environment._install_proxy()  # another one was used meanwhile, and took it away
             options = autogenerate_options(connection, self.history, droppable)
