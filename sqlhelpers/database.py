@@ -182,7 +182,7 @@ class Database:
             locks.only_run(engine, where, self.settings.lock_timeout) as lock,
             locks.connected(engine, lock) as connection,
         ):
-            return work(connection, self.run_on(connection, lock, progress), *arguments, **options)
+            return work(connection, self._run(connection, lock, progress), *arguments, **options)
 
     def change_nothing(
         self,
@@ -192,10 +192,9 @@ class Database:
     ) -> R:
         """Do work that changes what is there, where there is no database yet."""
         with empty_database() as connection:
-            return work(connection, self.run_on(connection, Lock()), *arguments, **options)
+            return work(connection, self._run(connection, Lock()), *arguments, **options)
 
-    def run_on(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
-        """Return a run on a connection, which holds the lock."""
+    def _run(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
         alembic = self.settings.alembic
         limits = SchemaLimits(
             connection,
@@ -210,7 +209,7 @@ class Database:
     def scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
         """Connect to an empty database on the same server, with a run on it."""
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
-            yield connection, self.run_on(connection, Lock())
+            yield connection, self._run(connection, Lock())
 
     def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
         """Return the revisions that the database is at."""

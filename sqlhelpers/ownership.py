@@ -110,7 +110,7 @@ def without_defined(history: History, tables: Iterable[TableName]) -> tuple[froz
         if file is not None:
             dropped.discard((schema, name))
             notes.append(
-                f"{name}: left alone: {file} seems to define it, and is none of the model modules of app {history.app!r} "
+                f"{name}: left alone: {file} seems to define it, and is no model module of app {history.app!r} "
                 f"(`models` under [tool.sqlhelpers.apps.{history.app}] names them)"
             )
     return frozenset(dropped), tuple(notes)

@@ -12,7 +12,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.write_hooks import _invoke
 from alembic.util import CommandError
 
-from sqlhelpers.exceptions import AppError, Refused
+from sqlhelpers.exceptions import AppError, Refused, SqlhelpersError
 from sqlhelpers.scripts import ENVIRONMENT
 from sqlhelpers.templating import documented
 
@@ -47,6 +47,7 @@ class RevisionWriter(ScriptDirectory):
         self.revision_map = revisions.script.revision_map
         self._revisions = revisions
         self._style = style
+        self._written: Path | None = None
 
     def generate_revision(self, revid: str, message: str | None, *args: Any, **kw: Any) -> Script | None:
         """Write one file, and let the hooks go over it.
@@ -56,10 +57,18 @@ class RevisionWriter(ScriptDirectory):
             Refused: there is such a revision, or such a file, already.
         """
         self._check_identifier(revid)
+        self._written = None
         try:
             return super().generate_revision(revid, message, *args, **kw)
         except CommandError as error:
             raise AppError(f"{self._revisions.folder}: {error}") from error
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SqlhelpersError) or self._written is None:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            raise AppError(
+                f"{self._written} was written, but cannot be run, and nothing is before you mend it: {reason}"
+            ) from error
 
     def _check_identifier(self, revision: str) -> None:
         if not re.fullmatch(r"\w[\w.]*", revision) or revision in ("base", "head", "heads", "current"):
@@ -81,14 +90,9 @@ class RevisionWriter(ScriptDirectory):
             values["message"] = documented(values["message"])
         text = str(Template(filename=str(template)).render_unicode(**values))  # noqa: S702  # it is Python, not HTML
         self._write(Path(dest), text.encode(self.output_encoding))
+        self._written = Path(dest)
         for hook in self._style.hooks:
             self._go_over(Path(dest), hook)
-        try:
-            compile(Path(dest).read_bytes(), str(dest), "exec")
-        except (SyntaxError, ValueError) as error:
-            raise AppError(
-                f"{dest} was written, but is no Python, and nothing runs before you mend it: {error}"
-            ) from error
 
     def _write(self, file: Path, content: bytes) -> None:
         """Put a file into its place at once, so that nobody reads half of it."""
@@ -106,8 +110,6 @@ class RevisionWriter(ScriptDirectory):
                 if file.exists():
                     raise Refused(f"{file} exists already, and was left as it is") from None
                 part.replace(file)
-        except PermissionError as error:
-            raise Refused(f"{file} cannot be written: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
 

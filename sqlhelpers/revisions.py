@@ -148,7 +148,7 @@ class Revisions:
 
 def _only_calls_ours(source: bytes) -> bool:
     """Tell whether an ``env.py`` does nothing but call ``sqlhelpers.environment.run()``."""
-    if b"sqlhelpers.environment" not in source:
+    if b"sqlhelpers" not in source:
         return False
     try:
         statements = [ast.unparse(node) for node in ast.parse(source).body]

@@ -124,9 +124,15 @@ CHANGES = (
     ("    label: Mapped", "    title: Mapped"),
     ('UniqueConstraint("code", "label")', 'UniqueConstraint("code", "title")'),
     ('Index(None, "label", "made")', 'Index(None, "title", "made")'),
-    ("    span: Mapped", "    mood: Mapped[str | None] = mapped_column(Enum('bad', 'good', name='mood'))\n    span_: Mapped"),
+    (
+        "    span: Mapped",
+        "    mood: Mapped[str | None] = mapped_column(Enum('bad', 'good', name='mood'))\n    span_: Mapped",
+    ),
     ('mapped_column(String(20), server_default="it\'s")', 'mapped_column(String(40), server_default="it\'s new")'),
-    ("weight: Mapped[float | None] = mapped_column(Float)", "weight: Mapped[float | None] = mapped_column(Numeric(9, 3))"),
+    (
+        "weight: Mapped[float | None] = mapped_column(Float)",
+        "weight: Mapped[float | None] = mapped_column(Numeric(9, 3))",
+    ),
     ("long: Mapped[str | None]", "long: Mapped[str]"),
 )
 

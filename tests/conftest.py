@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,7 @@ from sqlhelpers import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
 _OURS = ("SQLHELPERS_", "DATABASE_URL")
 _EXAMPLES = "countries,bookshop"  # may be installed in the development environment

@@ -60,7 +60,9 @@ def test_the_way_of_a_new_app(shop, command):
     written = command("revision", "shop", "-m", "The first one")
 
     assert made.stdout == f"{shop.folder}/shop/migrations/versions\n", made
-    assert re.fullmatch(rf"default  shop  [0-9a-f]{{12}}  {shop.folder}/shop/migrations/versions/\w+_the_first_one.py\n", written.stdout)
+    assert re.fullmatch(
+        rf"default  shop  [0-9a-f]{{12}}  {shop.folder}/shop/migrations/versions/\w+_the_first_one.py\n", written.stdout
+    )
     assert written.stderr == "  shop: add table author\n"
     assert command("run-sync").status == 0
     assert command("check").status == 0
@@ -151,15 +153,13 @@ def test_an_installed_app_is_not_written_into(project, command):
     assert [row["app"] for row in json.loads(forced.stdout)] == ["far"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(begun, command):
+def test_a_folder_that_may_not_be_written_is_told(begun, command, monkeypatch):
     """Status 3, and nothing is left in it."""
-    folder = begun.folder / "shop/migrations/versions"
-    folder.chmod(0o555)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     done = command("revision", "-m", "next", "--empty")
-    folder.chmod(0o755)
 
     assert done.status == 3
+    assert done.errors == [f"error: app 'shop': {begun.folder}/shop/migrations/versions may not be written"]
     assert versions(begun) == ["r1_first.py"]
 
 
@@ -211,7 +211,7 @@ def test_all_apps_are_revised_in_order(begun, project, command):
     assert several.status == 2
     assert "name the one that this is for" in several.errors[0]
     assert [row["app"] for row in json.loads(done.stdout)] == ["shop", "areviews"], done
-    assert [row["operations"] for row in json.loads(done.stdout)][0] == ["add column author.age"]
+    assert json.loads(done.stdout)[0]["operations"] == ["add column author.age"]
 
 
 def test_one_app_that_fails_does_not_keep_others_from_being_written(begun, project, command):
@@ -328,7 +328,7 @@ def test_a_configuration_that_cannot_be_used_is_told(begun, command, lines, reas
     assert versions(begun) == ["r1_first.py"]
 
 
-HOOKS = '[tool.sqlhelpers.databases.default.alembic]\npost_write_hooks = [{{ {0} }}]\n'
+HOOKS = "[tool.sqlhelpers.databases.default.alembic]\npost_write_hooks = [{{ {0} }}]\n"
 
 
 @pytest.mark.parametrize(
@@ -353,14 +353,31 @@ def test_a_hook_that_fails_loses_nothing(begun, command, hook):
     assert versions(begun) == ["r1_first.py", "r2_x.py"]
 
 
-def test_a_file_that_is_no_python_stays_and_is_named(begun, command):
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("def upgrade(:", "SyntaxError"),
+        ("import nothing_of_this_name", "No module named"),
+        ("exit(1)", "SystemExit: 1"),
+    ],
+)
+def test_a_file_that_cannot_be_run_stays_and_is_named(begun, command, line, reason):
     """A template of the project has made it; whoever wrote that can mend both."""
-    begun.write("shop/migrations/script.py.mako", 'revision = "${up_revision}"\ndef upgrade(:\n')
+    begun.write("shop/migrations/script.py.mako", f'revision = "${{up_revision}}"\n{line}\n')
     done = command("revision", "-m", "x", "--empty", "--rev-id", "r2")
 
     assert done.status == 2
-    assert re.search(r"r2_x\.py was written, but is no Python.*line 2", done.errors[0])
+    assert re.search(rf"r2_x\.py was written, but cannot be run.*{reason}", done.errors[0])
     assert versions(begun) == ["r1_first.py", "r2_x.py"]
+
+
+def test_a_template_that_fails_writes_nothing(begun, command):
+    """It is the project's own, and the error is as it is."""
+    begun.write("shop/migrations/script.py.mako", "${nothing.of_this_name}")
+    done = command("revision", "-m", "x", "--empty")
+
+    assert done.status == 1
+    assert versions(begun) == ["r1_first.py"]
 
 
 @pytest.mark.parametrize("rev_id", ["a-b", "a@b", "a/b", "", " ", "head", "heads", "base", "x" * 33])
@@ -386,6 +403,7 @@ def test_no_file_is_written_over(begun, command):
 
 def test_a_file_system_without_links_is_written_to(begun, command, monkeypatch):
     """The file is then renamed into its place, unless one is there."""
+
     def none(*_):
         raise OSError(95, "not supported")
 
@@ -455,7 +473,8 @@ def test_edit_opens_the_file(begun, command, monkeypatch):
     assert log.read_text().splitlines() == [path, path.replace("r1_first", "r2_x")]
 
 
-def test_edit_finds_revisions(begun, command):
+@pytest.mark.usefixtures("begun")
+def test_edit_finds_revisions(command):
     """The first letters will do; current is where the database is."""
     assert command("revision", "-m", "x", "--empty", "--rev-id", "second").status == 0
     nowhere = command("edit", "current")
@@ -464,7 +483,6 @@ def test_edit_finds_revisions(begun, command):
     assert (nowhere.status, command("edit", "nothing").status, command("edit", "shopp", "r1").status) == (2, 2, 2)
     assert command("edit", "current").stdout == command("edit", "sec").stdout
     assert "second_x.py" in command("edit", "shop").stdout
-    assert "r1_first.py" in command("edit", "shop", "head-1").stdout or command("edit", "shop", "second-1").status == 0
 
 
 def test_an_app_has_to_be_named_where_there_are_several(begun, project, command):
@@ -509,7 +527,12 @@ async def test_managers_without_a_runtime_write_revisions(tmp_path):
             await twin.revision("third")
         merged = await twin.merge("both")
 
-    assert (first.app, first.revision, first.down_revisions, first.operations) == (None, "r1", (), ("add table user_account",))
+    assert (first.app, first.revision, first.down_revisions, first.operations) == (
+        None,
+        "r1",
+        (),
+        ("add table user_account",),
+    )
     assert Path(first.path).parent == folder / "versions"
     assert (one.down_revisions, two.down_revisions, set(merged.down_revisions)) == (("r1",), ("r1",), {"a", "b"})
 
@@ -550,7 +573,13 @@ def test_loggers_of_the_application_are_as_they_were(begun, command):
 
     before = state()
     begun.write("shop/migrations/versions/a.py", revision_text("a", down_revision="r1"))
-    for arguments in (("revision", "-m", "x"), ("run-sync",), ("revision", "-m", "x", "--empty"), ("merge",), ("edit",)):
+    for arguments in (
+        ("revision", "-m", "x"),
+        ("run-sync",),
+        ("revision", "-m", "x", "--empty"),
+        ("merge",),
+        ("edit",),
+    ):
         command(*arguments)
 
     assert state() == before
@@ -568,7 +597,10 @@ def test_the_functions_return_what_the_commands_print(shop, sqlite_url):
             targets(made, "shopp", "default")
 
     assert (folder.app, folder.folder, folder.files, folder.settings) == (
-        "shop", shop.folder / "shop/migrations", (), "",
+        "shop",
+        shop.folder / "shop/migrations",
+        (),
+        "",
     )
     assert list(written) == seen
     assert files == (Path(written[0].path),)
@@ -577,15 +609,13 @@ def test_the_functions_return_what_the_commands_print(shop, sqlite_url):
 
 def test_an_env_of_the_projects_own_is_honoured(begun, project, command):
     """It compares with its options, and can take everything out; tables that are not the app's stay out."""
-    with connected("sqlite:///shop.db"):
-        pass
     command("run-sync")
     env = (
         "from alembic import context\nfrom shop.models import Base\n"
         "def adjust(context, revision, directives):\n    {adjust}\n"
         "connection = context.config.attributes['connection']\n"
-        "context.configure(connection=connection, target_metadata=Base.metadata, version_table='alembic_version_shop',\n"
-        "    process_revision_directives=adjust)\n"
+        "context.configure(\n    connection=connection, target_metadata=Base.metadata, process_revision_directives=adjust,\n"
+        "    version_table='alembic_version_shop',\n)\n"
         "with context.begin_transaction():\n    context.run_migrations()\n"
     )
     file = begun.folder / "shop/models.py"

@@ -29,8 +29,9 @@ from sqlhelpers.histories import read_app
 from sqlhelpers.manager import DatabaseManager
 from sqlhelpers.proposals import adjusted, autogenerate_options
 from sqlhelpers.report import DatabaseStatus
-from sqlhelpers.runs import Steps, run_in
+from sqlhelpers.runs import Run, Steps, run_in
 from sqlhelpers.runtime import Runtime, perform_async
+from sqlhelpers.schema_limits import NoLimits
 from sqlhelpers.scripts import ATTRIBUTE
 from sqlhelpers.settings import Settings
 from sqlhelpers.sources import project_file
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from sqlhelpers.database import Database
     from sqlhelpers.histories import History
-    from sqlhelpers.runs import Run
 
 _log = logging.getLogger(__name__)
 
@@ -198,10 +198,9 @@ class _Served:
 
     def _change_in(self, connection: Connection) -> None:
         """Do what changes the database, on a connection that was given."""
-        shown = urls.mask(self.database.url)
-        seconds = self.database.settings.lock_timeout
-        with locks.only_run(connection.engine, f"database {self.database.bind!r} ({shown})", seconds) as lock:
-            self._change(connection, self.database.run_on(connection, lock))
+        bind, shown, seconds = self.database.bind, urls.mask(self.database.url), self.database.settings.lock_timeout
+        with locks.only_run(connection.engine, f"database {bind!r} ({shown})", seconds) as lock:
+            self._change(connection, Run(bind, shown, self.database.hooks, lock, NoLimits(), seconds))
 
     def _change(self, connection: Connection, run: Run) -> None:
         steps = Steps(connection, self.history, run, "upgrade")
