@@ -418,7 +418,8 @@ def test_a_file_system_without_links_is_written_to(begun, command, monkeypatch):
     assert command("revision", "-m", "y", "--empty", "--rev-id", "r3").status == 3
 
 
-def test_branches_are_made_and_merged(begun, command):
+@pytest.mark.usefixtures("begun")
+def test_branches_are_made_and_merged(command):
     """--head, --splice, --branch-label and --depends-on as Alembic has them; merge takes all heads."""
     assert command("revision", "-m", "a", "--empty", "--rev-id", "a", "--branch-label", "left").status == 0
     spliced = command("revision", "-m", "b", "--empty", "--rev-id", "b", "--head", "r1")
@@ -614,8 +615,8 @@ def test_an_env_of_the_projects_own_is_honoured(begun, project, command):
         "from alembic import context\nfrom shop.models import Base\n"
         "def adjust(context, revision, directives):\n    {adjust}\n"
         "connection = context.config.attributes['connection']\n"
-        "context.configure(\n    connection=connection, target_metadata=Base.metadata, process_revision_directives=adjust,\n"
-        "    version_table='alembic_version_shop',\n)\n"
+        "context.configure(\n    connection=connection, version_table='alembic_version_shop',\n"
+        "    target_metadata=Base.metadata, process_revision_directives=adjust,\n)\n"
         "with context.begin_transaction():\n    context.run_migrations()\n"
     )
     file = begun.folder / "shop/models.py"
