@@ -18,7 +18,7 @@ from projects import revision_text
 from sqlalchemy import MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from sqlhelpers import App, DatabaseManager, hookimpl
+from sqlhelpers import App, DatabaseManager, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.authors import make_folder, revision_files, targets, write_revisions
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, NothingToWrite, Refused
@@ -151,6 +151,10 @@ def test_an_installed_app_is_not_written_into(project, command):
     assert len(versions(project)) == 1
     forced = command("revision", "far", "-m", "first", "--force", "--json")
     assert [row["app"] for row in json.loads(forced.stdout)] == ["far"]
+    with Runtime() as made, pytest.raises(NothingToWrite, match=r"^app 'shop'[^;]*;[^;]*$"):
+        write_revisions(made, "first", from_scratch=True)
+    with Runtime() as made, pytest.raises(NothingToWrite, match=r"app 'far'.*app 'shop'"):
+        write_revisions(made, "first", from_scratch=True, force=True)
 
 
 def test_a_folder_that_may_not_be_written_is_told(begun, command, monkeypatch):
@@ -589,6 +593,8 @@ def test_loggers_of_the_application_are_as_they_were(begun, command):
 def test_the_functions_return_what_the_commands_print(shop, sqlite_url):
     """Folders, targets, revisions and files are values."""
     with runtime(sqlite_url) as made:
+        with pytest.raises(AppError, match="app 'shop' has no migrations folder"):
+            revision_files(made, *targets(made, "shop"))
         folder = make_folder(made, "shop")
         seen = []
         written = write_revisions(made, "first", done=seen.append)
@@ -596,6 +602,9 @@ def test_the_functions_return_what_the_commands_print(shop, sqlite_url):
         files = revision_files(made, target)
         with pytest.raises(AppError, match="there is no app 'shopp' in database 'default'; did you mean shop"):
             targets(made, "shopp", "default")
+
+        with pytest.raises(AppError, match=r"database 'default': there is no app 'shopp' \(apps: shop\)"):
+            made.manager().revision("x", "shopp", empty=True)
 
     assert (folder.app, folder.folder, folder.files, folder.settings) == (
         "shop",

@@ -287,7 +287,7 @@ def test_a_revision_that_fails_is_named(begun, project, alembic, command):
     assert "Can't locate revision" in alembic("upgrade", "nothing")[1]
 
 
-@pytest.mark.usefixtures("begun")
+@pytest.mark.usefixtures("on_sqlite")
 def test_a_run_of_alembic_waits_for_a_run_of_ours(project, tmp_path):
     """There is one lock for each database, whichever way one comes; who only looks does not wait for it."""
     gate = tmp_path / "gate"

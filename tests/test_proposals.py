@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from alembic.operations import ops
 from authors import BOOK, BROAD, HEAD, SHOP, TYPES, changed
 from databases import allow_scratch, execute, runtime, tables
 from projects import run
+from sqlalchemy import Column, Enum, ForeignKey, Integer, MetaData, Table
 
 from sqlhelpers.authors import make_folder, write_revisions
+from sqlhelpers.enumerations import _TypeOp
 from sqlhelpers.exceptions import DiscoveryError, NothingToWrite, Refused
+from sqlhelpers.templating import heading
+from sqlhelpers.tidying import tidy
 
 BY_REVISIONS = {"shop": {"package": "shop", "bootstrap": "migrations"}}
 
@@ -60,7 +66,7 @@ def test_what_is_proposed_makes_what_the_models_say(url, project, write, request
         write(models)
         with runtime(url, apps=BY_REVISIONS) as made:
             (written,) = asked(made, kind)
-            assert lint(written.path, project.folder) == ""
+            assert written.operations
             made.run_sync()
             assert made.manager().check() == ()
             for options in ({}, {"from_scratch": True}):
@@ -87,10 +93,19 @@ def asked(made, kind):
     return [made.manager().revision("a change") if kind == "sync" else asyncio.run(with_await())]
 
 
-def lint(path, folder):
-    """Return what ruff says of a file."""
-    rules = ["check", path, "--quiet", "--isolated", "--select", "E4,E7,E9,F,I,W,UP,ANN", "--output-format", "concise"]
-    return run([sys.executable, "-m", "ruff", *rules], folder).output
+@pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")
+def test_what_is_written_pleases_ruff(project, write, sqlite_url):
+    """Imports are sorted and used, and functions have types; in an empty revision nothing is used yet."""
+    project.write("shop/types.py", TYPES)
+    write(BROAD)
+    with runtime(sqlite_url) as made:
+        make_folder(made, "shop")
+    paths = [revised(sqlite_url).path]
+    write(changed(BROAD))
+    paths += [revised(sqlite_url).path, revised(sqlite_url, empty=True).path]
+    rules = ["--quiet", "--isolated", "--select", "E4,E7,E9,F,I,W,UP,ANN", "--output-format", "concise"]
+
+    assert run([sys.executable, "-m", "ruff", "check", *paths, *rules], project.folder).output == ""
 
 
 def test_a_type_of_the_app_comes_with_its_import(project, write, sqlite_url):
@@ -185,7 +200,10 @@ def test_tables_of_other_apps_are_not_looked_at(begun, project):
         with pytest.raises(NothingToWrite, match="app 'reviews'"):
             write_revisions(made, "next", "reviews", from_scratch=True)
 
-    assert (written.app, written.operations) == ("reviews", ("add table review", "add index ix_review_book_id on review"))
+    assert (written.app, written.operations) == (
+        "reviews",
+        ("add table review", "add index ix_review_book_id on review"),
+    )
 
 
 def test_a_table_is_left_alone_if_a_module_that_was_not_imported_defines_it(begun, project, write):
@@ -303,6 +321,46 @@ class Ant(Base):
         made.manager().downgrade("base")
 
     assert written.operations == ("remove table ant", "remove table zebra")
+
+
+def test_tables_that_refer_to_each_other_in_a_circle_are_dropped_by_name():
+    """No order would do, so it is left to their author; it is the same one every time."""
+    drops = []
+    for name, other in (("a", "b"), ("b", "a")):
+        table = Table(name, MetaData(), Column("id", Integer), Column("other", ForeignKey(f"{other}.id")))
+        drops.append(ops.DropTableOp.from_table(table))
+    script = ops.MigrationScript("x", ops.UpgradeOps(drops[::-1]), ops.DowngradeOps([]))
+    tidy(script)
+
+    assert [op.table_name for op in script.upgrade_ops.ops] == ["a", "b"]
+    assert [op.table_name for op in script.downgrade_ops.ops] == ["b", "a"]
+
+
+def test_what_is_done_about_types_can_be_reversed():
+    """By a hook of an `env.py`, which may build the way back anew."""
+    type_ = Enum("a", name="kind")
+
+    assert _TypeOp(type_, makes=True).reverse().to_diff_tuple() == ("remove_type", type_)
+
+
+def test_an_enumeration_that_was_made_by_hand_is_left_to_its_maker(postgres_url, write, request):
+    """A column may name a type that PostgreSQL does not have: the revision has made it a text."""
+    allow_scratch(request, postgres_url)
+    write(f"{SHOP}    kind: Mapped[str | None] = mapped_column(Enum('a', name='kind', native_enum=False, length=9))\n")
+    with runtime(postgres_url) as made:
+        make_folder(made, "shop")
+        write_revisions(made, "first")
+        made.run_sync()
+    write(f"{SHOP}    kind: Mapped[str | None] = mapped_column(Enum('a', name='kind'))\n")
+    written = revised(postgres_url)
+
+    assert written.operations == ("add type kind", "modify type author.kind")
+
+
+@pytest.mark.parametrize(("body", "lines"), [("op.x()", 1), ("sa.x()", 2), ("", 2)])
+def test_a_revision_imports_what_it_needs(body, lines):
+    """SQLAlchemy only where it is used, or nothing is written yet."""
+    assert len(heading("", body, "").splitlines()) == lines
 
 
 def test_tables_in_schemas_are_compared(postgres_url, write, request):
