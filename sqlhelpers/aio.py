@@ -12,8 +12,8 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import greenlet_spawn
 
 from sqlhelpers import asyncqueries
-from sqlhelpers.aiomigrating import AsyncMigratingManager
 from sqlhelpers.aiomodels import Base
+from sqlhelpers.aiowriting import AsyncWritingManager
 from sqlhelpers.asyncqueries import *  # noqa: F403  # all of its names are names of this module
 from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_async_engine
@@ -63,7 +63,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-class AsyncDatabaseManager(AsyncMigratingManager):
+class AsyncDatabaseManager(AsyncWritingManager):
     """The engine, the sessions and the migrations of one database, asynchronously.
 
     Arguments and methods are those of ``DatabaseManager``. The same URL serves both: the driver is

@@ -84,8 +84,15 @@ class BaseManager:
         return self.alembic_config()
 
     def alembic_config(self, app: str | None = None) -> Config:
-        """Return an Alembic configuration for ``app``. The URL in it has no password."""
-        return self.database.config(app)
+        """Return an Alembic configuration for ``app``. The URL in it has no password.
+
+        Alembic's own commands take it, whether the folder has an ``env.py`` or not.
+        """
+        from sqlhelpers.scripts import ATTRIBUTE
+
+        config = self.database.config(app)
+        config.attributes[ATTRIBUTE] = (self, app)
+        return config
 
     def get_latest_revision(self, app: str | None = None) -> str | None:
         """Return the newest revision in the migrations folder; None if there is none.

@@ -55,7 +55,7 @@ class Database:
 
     bind: str
     settings: DatabaseSettings
-    load_histories: Callable[[], Sequence[History]] = field(repr=False)
+    load_histories: Callable[..., Sequence[History]] = field(repr=False)
     hooks: Hooks = field(repr=False)
     serves: Callable[[FromClause], bool] = field(repr=False)  # whether a table is in it
 
@@ -65,7 +65,7 @@ class Database:
         alembic = settings.alembic
         files = RevisionFiles(alembic.migrations_path, cache_folder()) if alembic.migrations_path else None
 
-        def one_history() -> tuple[History]:
+        def one_history(*, unwritten: bool = False) -> tuple[History]:  # noqa: ARG001  # what is used tells
             if files is None:
                 raise MigrationsNotFound("the settings have no alembic.migrations_path, which this needs")
             history = History(
@@ -82,10 +82,17 @@ class Database:
     @property
     def histories(self) -> Sequence[History]:
         """The histories in the order in which they are synced, read anew: models and files may have come."""
+        return self._read_histories()
+
+    def histories_for_authors(self) -> Sequence[History]:
+        """Return the histories, those included that have no revisions yet."""
+        return self._read_histories(unwritten=True)
+
+    def _read_histories(self, **options: bool) -> Sequence[History]:
         alembic = self.settings.alembic
         return [
             replace(each, url=self._url_for(each), journaled=alembic.journal, strict=alembic.strict)
-            for each in self.load_histories()
+            for each in self.load_histories(**options)
         ]
 
     def _url_for(self, history: History) -> URL:
@@ -153,12 +160,13 @@ class Database:
 
     def config(self, app: str | None = None) -> Config:
         """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
-        from sqlhelpers.scripts import alembic_config
+        from sqlhelpers.scripts import alembic_config, standalone_config
 
         history = self.history(app)
         if history.revisions is None:
             raise AppError(f"app {history.app!r} has no migrations")
-        config = alembic_config(history.revisions.folder)
+        folder = history.revisions.folder
+        config = alembic_config(folder) if (folder / "env.py").is_file() else standalone_config(folder)
         config.set_main_option("sqlalchemy.url", urls.mask(self.url).replace("%", "%%"))
         return config
 
@@ -221,7 +229,8 @@ class Database:
         return Run(self.bind, shown, self.hooks, lock, limits, patience, progress)
 
     @contextmanager
-    def _scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
+    def scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
+        """Connect to an empty database on the same server, with a run on it."""
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
             yield connection, self._run(connection, Lock())
 
@@ -261,7 +270,7 @@ class Database:
 
     def _differences_at(self, connection: Connection, history: History, revision: str) -> tuple[str, ...]:
         others = [each for each in self.histories if each.app != history.app]
-        scratch = partial(self._scratch, connection.engine)
+        scratch = partial(self.scratch, connection.engine)
         try:
             return checks.compare_with_revision(connection, history, revision, others, scratch)
         except (SQLAlchemyError, OSError) as error:
@@ -294,4 +303,4 @@ class Database:
     def check(self, connection: Connection) -> tuple[Finding, ...]:
         """Return what is wrong with the database."""
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
-            return checks.check(connection, self.histories, partial(self._scratch, connection.engine))
+            return checks.check(connection, self.histories, partial(self.scratch, connection.engine))

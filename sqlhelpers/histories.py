@@ -46,6 +46,7 @@ class History:
 
     Attributes:
         app: the app's name; None for a manager that was made without apps.
+        package: the app's import package, if it has one.
         tables: the tables that the app owns.
         revisions: its revisions; None if it has no migrations.
         version_table: where the position is recorded.
@@ -61,6 +62,7 @@ class History:
     """
 
     app: str | None = None
+    package: str | None = None
     tables: tuple[Table, ...] = field(default=(), repr=False)
     revisions: Revisions | None = field(default=None, repr=False)
     version_table: str = ALEMBICS_OWN

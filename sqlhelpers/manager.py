@@ -11,8 +11,8 @@ from sqlalchemy import inspect
 
 from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_engine
-from sqlhelpers.migrating import MigratingManager
 from sqlhelpers.report import DatabaseStatus, SyncResult
+from sqlhelpers.writing import WritingManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ R = TypeVar("R")
 _making = threading.Lock()
 
 
-class DatabaseManager(MigratingManager):
+class DatabaseManager(WritingManager):
     """The engine, the sessions and the migrations of one database.
 
     The engine is made when it is first used. A manager can be used as a context manager, which

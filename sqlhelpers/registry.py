@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
 
 from sqlhelpers.app import App
-from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
+from sqlhelpers.exceptions import AppError, DiscoveryError, MigrationsNotFound, SqlhelpersError
 from sqlhelpers.histories import ALEMBICS_OWN, History, version_table_of
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers.revision_files import RevisionFiles
@@ -71,12 +71,12 @@ class AppRegistry:
         Raises:
             DiscoveryError: plugins or apps cannot be used, with one error for each.
         """
-        return self._apps_and_tables[0]
+        return self._usable()[0]
 
     @property
     def tables(self) -> dict[str, tuple[Table, ...]]:
         """The tables of each app."""
-        return self._apps_and_tables[1]
+        return self._usable()[1]
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
@@ -91,14 +91,36 @@ class AppRegistry:
     def _binds_by_table(self) -> dict[FromClause, str]:
         return {table: self.apps[name].bind for name, tables in self.tables.items() for table in tables}
 
+    def for_authors(self) -> dict[str, App]:
+        """Return the apps, those included whose migrations folder is missing or holds no revisions yet."""
+        return self._usable(unwritten=True)[0]
+
+    def declared(self, name: str) -> App | None:
+        """Return an app as its declarations have it, without importing its models; None if there is no such app."""
+        return self._configured(self.plugins.apps()).get(name)
+
+    def _usable(self, *, unwritten: bool = False) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:
+        """Return the apps in order, and their tables.
+
+        Args:
+            unwritten: whether apps without revisions are let in.
+        """
+        apps, tables, errors = self._apps_and_tables
+        counting = [each for each in errors if not (unwritten and isinstance(each, MigrationsNotFound))]
+        if errors:
+            vars(self).pop("_apps_and_tables")  # to look again the next time
+        if counting:
+            raise DiscoveryError(counting, self._discovered[0].unaffected(counting))
+        return apps, tables
+
     @cached_property
-    def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:
+    def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]], list[SqlhelpersError]]:
         plugins, found = self._discovered
         errors = list(found)
         apps = self._configured(plugins.apps())
         errors += self._unknown_names(apps)
         if not apps and not errors:
-            return {}, {}
+            return {}, {}, []
         from sqlhelpers.modelmodules import ModelModules  # brings SQLAlchemy's ORM
 
         modules = ModelModules()
@@ -114,9 +136,7 @@ class AppRegistry:
             order = _in_order(apps, tables)
         except AppError as error:
             errors.append(error)
-        if errors:
-            raise DiscoveryError(errors, plugins.unaffected(errors))
-        return {name: apps[name] for name in order}, tables
+        return {name: apps[name] for name in order}, tables, errors
 
     def _configured(self, registered: Mapping[str, App]) -> dict[str, App]:
         """Return the registered apps as the settings correct them, and those that only the settings declare."""
@@ -150,10 +170,23 @@ class AppRegistry:
                 problem = f"app {name!r} belongs to database {app.bind!r}, which is not configured (there is {known})"
                 yield AppError(problem, [name])
 
-    def histories(self, bind: str) -> tuple[History, ...]:
-        """Return the histories of a database, in the order in which they are synced."""
-        needs = self.needs
-        histories = [self._history(app, needs[app.name]) for app in self.apps.values() if app.bind == bind]
+    def histories(self, bind: str, *, unwritten: bool = False) -> tuple[History, ...]:
+        """Return the histories of a database, in the order in which they are synced.
+
+        Args:
+            bind: the name of the database.
+            unwritten: whether apps without revisions are let in.
+        """
+        apps, tables = self._usable(unwritten=unwritten)
+        folders = {
+            name: app.migrations_place() if unwritten else app.migrations_folder()
+            for name, app in apps.items()
+            if app.bind == bind
+        }
+        if unwritten:
+            folders = {name: folder if folder and folder.is_dir() else None for name, folder in folders.items()}
+        needs = _needs(apps, tables)
+        histories = [self._history(apps[name], tables[name], folder, needs[name]) for name, folder in folders.items()]
         alembic = self.settings.databases[bind].alembic
         if alembic.migrations_path is not None:
             histories.append(
@@ -177,11 +210,11 @@ class AppRegistry:
             self._known_files[folder] = RevisionFiles(folder, cache_folder())
         return self._known_files[folder]
 
-    def _history(self, app: App, needs: tuple[str, ...]) -> History:
-        folder = app.migrations_folder()
+    def _history(self, app: App, tables: tuple[Table, ...], folder: Path | None, needs: tuple[str, ...]) -> History:
         return History(
             app=app.name,
-            tables=self.tables[app.name],
+            package=app.package,
+            tables=tables,
             revisions=Revisions(self._files(folder), app.name) if folder else None,
             version_table=app.version_table or version_table_of(app.name),
             version_table_schema=app.version_table_schema,

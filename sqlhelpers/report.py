@@ -263,6 +263,31 @@ class Finding:
     text: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class WrittenRevision:
+    """A revision file that was written.
+
+    Attributes:
+        bind: the name of the database.
+        app: the app; None for a manager that was made without apps.
+        revision: its identifier.
+        path: the file.
+        down_revisions: the revisions that it follows.
+        message: what it is about.
+        operations: what it does, a line for each.
+        notes: what the author should know: tables that were left alone, columns that may have been renamed.
+    """
+
+    bind: str
+    app: str | None
+    revision: str
+    path: str
+    down_revisions: tuple[str, ...]
+    message: str
+    operations: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 #: How many seconds a probe has, unless it is told otherwise.
 PROBE_WITHIN = 2.0
 

@@ -66,8 +66,12 @@ class Revisions:
 
     @property
     def has_environment(self) -> bool:
-        """Whether the folder brings an ``env.py`` of its own, which is then honoured."""
-        return (self.folder / "env.py").is_file()
+        """Whether the folder brings an ``env.py`` of its own, which is then honoured.
+
+        One that does nothing but call ours is none.
+        """
+        file = self.folder / "env.py"
+        return file.is_file() and not _only_calls_ours(file.read_bytes())
 
     @property
     def has_async_environment(self) -> bool:
@@ -215,6 +219,25 @@ class Revisions:
         for warning in caught:
             if re.search("more than once|is not present", str(warning.message)):
                 raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
+
+
+def _only_calls_ours(source: bytes) -> bool:
+    """Tell whether an ``env.py`` does nothing but call ``sqlhelpers.environment.run()``."""
+    if b"sqlhelpers" not in source:
+        return False
+    try:
+        statements = [ast.unparse(node) for node in ast.parse(source).body]
+    except (SyntaxError, ValueError):
+        return False
+    return [each for each in statements if not _IS_NO_CODE(each)] in _CALLS
+
+
+_IS_NO_CODE = re.compile(r"from __future__ import|['\"]").match
+_CALLS = (
+    ["from sqlhelpers.environment import run", "run()"],
+    ["from sqlhelpers import environment", "environment.run()"],
+    ["import sqlhelpers.environment", "sqlhelpers.environment.run()"],
+)
 
 
 def _owner(app: str | None) -> str:

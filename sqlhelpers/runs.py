@@ -20,6 +20,7 @@ from sqlhelpers.histories import current_revisions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from alembic.runtime.environment import EnvironmentContext
     from alembic.runtime.migration import MigrationContext, RevisionStep
     from sqlalchemy.engine import Connection
 
@@ -84,7 +85,7 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
         DatabaseFailure: the database did not let us, before any revision began.
         AppError: there is no such revision, or the folder's ``env.py`` failed to do it.
     """
-    steps, before = _Steps(connection, history, run, action), current_revisions(connection, history)
+    steps, before = Steps(connection, history, run, action), current_revisions(connection, history)
     pending: Sequence[RevisionStep] = ()
     try:
         pending = plan(before)
@@ -111,7 +112,7 @@ def _behind(error: BaseException) -> BaseException:
     return error
 
 
-class _Steps:
+class Steps:
     """Goes through the revisions of one run of an app, and knows which is running when something fails.
 
     Where a rollback does not undo DDL, the journal's entries are committed: that a revision has begun before
@@ -122,7 +123,7 @@ class _Steps:
         self._connection = connection
         self._history = history
         self._run = run
-        self._action = action
+        self.action = action
         self.running: Any = None
         self._entry: int | None = None
         self._statements = 0
@@ -159,7 +160,7 @@ class _Steps:
         if not self._history.journaled or (self._foreign and not self._commits):
             return
         journal = self._history.journal
-        self._entry = journal.begin(self._connection, self._action, revision.revision, str(revision.path))
+        self._entry = journal.begin(self._connection, self.action, revision.revision, str(revision.path))
         if self._commits:
             self._connection.commit()
 
@@ -179,7 +180,7 @@ class _Steps:
         if self._history.journaled and not self._commits:
             for revision in self._late:
                 journal = self._history.journal
-                entry = journal.begin(self._connection, self._action, revision.revision, str(revision.path))
+                entry = journal.begin(self._connection, self.action, revision.revision, str(revision.path))
                 journal.finish(self._connection, entry)
 
     @contextmanager
@@ -233,7 +234,7 @@ def _through_alembic(
     connection: Connection,
     history: History,
     run: Run,
-    steps: _Steps,
+    steps: Steps,
     plan: Callable[..., Any],
 ) -> None:
     from alembic.runtime.environment import EnvironmentContext
@@ -255,20 +256,32 @@ def _through_alembic(
         steps.write_late()
         return
     with EnvironmentContext(config, script, fn=plan, tag=run.tag) as environment:
-        if not undoes_ddl(connection):
-            connection.commit()  # Alembic then commits after each revision, as its DDL does
-            environment.configure(connection=connection, on_version_apply=steps.applied, **options)
-        else:
-            whole = _Whole(connection)
-            environment.configure(
-                connection=connection,
-                transactional_ddl=True,
-                on_version_apply=(steps.applied, whole.keep_what_was_committed),  # type: ignore[arg-type]  # or several
-                **options,
-            )
-            whole.lend_to(environment.get_context())
-        with environment.begin_transaction():
-            environment.run_migrations()
+        run_in(environment, connection, steps, options)
+
+
+def run_in(environment: EnvironmentContext, connection: Connection, steps: Steps, options: dict[str, Any]) -> None:
+    """Run what an environment of Alembic is for, within ``schema_transaction``.
+
+    Args:
+        environment: the environment, which is not configured yet.
+        connection: a connection, within ``schema_transaction``.
+        steps: told of each revision that was run.
+        options: for ``configure``.
+    """
+    if not undoes_ddl(connection):
+        connection.commit()  # Alembic then commits after each revision, as its DDL does
+        environment.configure(connection=connection, on_version_apply=steps.applied, **options)
+    else:
+        whole = _Whole(connection)
+        environment.configure(
+            connection=connection,
+            transactional_ddl=True,
+            on_version_apply=(steps.applied, whole.keep_what_was_committed),  # type: ignore[arg-type]  # or several
+            **options,
+        )
+        whole.lend_to(environment.get_context())
+    with environment.begin_transaction():
+        environment.run_migrations()
 
 
 class _Whole:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
@@ -31,6 +31,30 @@ def alembic_config(folder: Path, x: Sequence[str] = ()) -> Config:
     config = Config(cmd_opts=Namespace(x=list(x)) if x else None)
     config.set_main_option("script_location", str(folder.absolute()).replace("%", "%%"))
     return config
+
+
+#: The attribute of a configuration that has the manager which it is of, and the name of the app.
+ATTRIBUTE = "sqlhelpers"
+
+#: The folder that stands in for the ``env.py`` and the template that a migrations folder does not bring.
+ENVIRONMENT = Path(__file__).parent / "environment"
+
+
+def standalone_config(folder: Path) -> Config:
+    """Return an Alembic configuration by which its commands work on a migrations folder that has no ``env.py``."""
+    config = _Standalone()
+    config.set_main_option("script_location", str(folder.absolute()).replace("%", "%%"))
+    return config
+
+
+class _Standalone(Config):
+    """Tells Alembic's commands of our ``env.py`` and template, and of the revisions in the folder."""
+
+    def get_alembic_option(self, name: str, default: Any = None) -> Any:
+        return str(ENVIRONMENT) if name == "script_location" else super().get_alembic_option(name, default)
+
+    def get_version_locations_list(self) -> list[str] | None:
+        return [f"{self.get_main_option('script_location')}/versions"]
 
 
 def script_directory(folder: Path, files: Collection[RevisionFile]) -> ScriptDirectory:

@@ -86,7 +86,8 @@ class Settings(BaseSettings):
     _layers: tuple[Layer, ...] = PrivateAttr(())
 
     def __init__(self, **values: Any) -> None:
-        layers = (Layer.of_arguments(values), *read_layers(Path.cwd(), os.environ, values.get("secrets_dir")))
+        folder = values.pop("_folder", None) or Path.cwd()  # where to look for the nearest pyproject.toml
+        layers = (Layer.of_arguments(values), *read_layers(folder, os.environ, values.get("secrets_dir")))
         try:
             super().__init__(**layered(layers))
         except ValidationError as error:

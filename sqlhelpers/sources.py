@@ -95,22 +95,22 @@ def read_layers(folder: Path, environ: Mapping[str, str], secrets_dir: Path | No
     """Yield the layers below the arguments, the strongest first.
 
     Args:
-        folder: the working directory.
+        folder: the working directory, or where to begin to look instead.
         environ: the environment variables.
         secrets_dir: the secrets directory, where it was passed as an argument.
     """
-    project = project_file(folder)
+    project, here = project_file(folder), Path.cwd()
     yield (environment := Layer.of_variables(environ, ""))
     found = [environment]
     for place in _between(folder, project.parent if project else folder):
         if (place / ".env").is_file():
             values = {name: text for name, text in dotenv_values(place / ".env").items() if text is not None}
             dotenv = Layer.of_variables(values, f" in {place / '.env'}")
-            _rebase(dotenv.values, place, elsewhere=place != folder)
+            _rebase(dotenv.values, place, elsewhere=place != here)
             yield dotenv
             found.append(dotenv)
             break
-    pyproject = Layer.of_pyproject(project, folder) if project else Layer({}, {})
+    pyproject = Layer.of_pyproject(project, here) if project else Layer({}, {})
     for layer in (*found, pyproject):
         secrets_dir = secrets_dir or layer.values.get("secrets_dir")
     yield _secrets(Path(secrets_dir) if secrets_dir else _DOCKER_SECRETS, named=bool(secrets_dir))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,16 @@ def execute(url: str, *statements: str) -> None:
     with connected(url) as connection:
         for statement in statements:
             connection.execute(text(statement))
+
+
+def allow_scratch(request: Any, url: str) -> None:
+    """Let the role of a URL create scratch databases."""
+    role = re.search("//(.*?):", url)
+    if role and url.startswith("postgresql"):
+        request.getfixturevalue("postgres_server").execute(f'ALTER ROLE "{role[1]}" CREATEDB')
+    elif role and url.startswith("mariadb"):
+        server = request.getfixturevalue("mariadb_server")
+        server.execute(f"GRANT ALL ON `sqlhelpers\\_scratch\\_%`.* TO `{role[1]}`@'%'")
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 _WITHIN = 60.0  # seconds
 
@@ -79,6 +80,13 @@ class Project:
         for file, text in (revisions or {}).items():
             self.write(f"{name}/migrations/versions/{file}", text)
         return self.folder / name
+
+    def forget(self) -> None:
+        """Let modules that were imported from here be imported anew."""
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "/").is_relative_to(self.folder):
+                del sys.modules[name]
+        importlib.invalidate_caches()
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = _WITHIN) -> Finished:
         """Run ``sqlhelpers`` with arguments, and more environment variables, in the folder."""

@@ -113,13 +113,13 @@ def test_an_adapter_uses_public_names_only(adapter):
 
 
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel):
-    """The wheel has every Python file and ``py.typed`` of its packages, its metadata, and nothing stray."""
+    """The wheel has every Python file, template and ``py.typed`` of its packages, its metadata, and nothing stray."""
     roots = {"sqlhelpers": ROOT, **dict.fromkeys(ADAPTERS, ROOT / "plugins")}
     files = {
         path.relative_to(root).as_posix()
         for package, root in roots.items()
         for path in (root / package).rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix in (".py", ".mako") or path.name == "py.typed"
     }
     info = f"sqlhelpers-{PYPROJECT['project']['version']}.dist-info"
     metadata = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}

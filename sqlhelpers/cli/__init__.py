@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import signals
-from sqlhelpers.cli import deciding, doctoring, looking, moving, shells, showing, syncing
+from sqlhelpers.cli import authoring, deciding, doctoring, looking, moving, shells, showing, syncing
 from sqlhelpers.cli.failures import Failure, all_explained, explained
 from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
 from sqlhelpers.cli.passing import Passing
@@ -33,6 +33,7 @@ __all__ = [
     "Failure",
     "Passing",
     "attachment_of",
+    "authoring",
     "cli",
     "confirm",
     "database",
