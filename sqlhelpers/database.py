@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from sqlhelpers import checks, decisions, journal, locks, timeouts, urls
+from sqlhelpers.defaults import default_hooks
 from sqlhelpers.dialects import empty_database, refuse_hidden_tables
-from sqlhelpers.engines import database_url, default_hooks
+from sqlhelpers.engines import database_url
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status
 from sqlhelpers.offline import revisions_as_sql

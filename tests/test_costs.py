@@ -10,7 +10,18 @@ from databases import MODELS, REVISIONS, runtime
 from projects import revision_text, run
 from sqlalchemy import event
 
-HEAVY = ("sqlalchemy", "alembic", "pydantic")
+HEAVY = {"sqlalchemy", "alembic", "pydantic"}
+
+PLUGIN = """
+import click
+from sqlhelpers import hookimpl
+from sqlhelpers.cli import databases, json_option, open_runtime, table
+
+
+@hookimpl
+def sqlhelpers_register_commands(cli):
+    cli.command("draw")(lambda: None)
+"""
 
 IMPORTED = """
 import atexit, sys
@@ -27,19 +38,41 @@ def imported(project):
         '[tool.sqlhelpers]\ndatabases = {default = "sqlite:///x.db"}\napps = {shop = {package = "shop"}}\n'
     )
 
-    def command(*arguments: str) -> set[str]:
+    def command(*arguments: str, folder: Path = project.folder) -> set[str]:
         code = f"{IMPORTED}\nfrom sqlhelpers.cli import main\nmain({list(arguments)!r})"
-        done = run([sys.executable, "-c", code], project.folder)
+        done = run([sys.executable, "-c", code], folder, {"PYTHONPATH": str(project.folder)})
         assert done.status == 0, done
         return set(done.stderr.splitlines()[-1].split())
 
     return command
 
 
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("run-sync", "--help"), ("completion", "bash")])
-def test_help_imports_nothing_heavy(imported, words):
-    """Neither SQLAlchemy nor Alembic nor pydantic, although apps and plugins are installed."""
-    assert imported(*words).isdisjoint(HEAVY)
+QUICK = [("--help",), ("--version",), ("run-sync", "--help"), ("completion", "bash"), ("plugins",), ("draw", "--help")]
+
+
+@pytest.mark.parametrize("words", QUICK)
+def test_help_imports_nothing_heavy(project, imported, words):
+    """Neither SQLAlchemy nor Alembic nor pydantic, although apps and plugins are installed, one of them with a command.
+
+    The working directory is below that of the settings, where the file of SQLite is relative to them.
+    """
+    project.write_distribution("drawing", PLUGIN)
+    project.write_distribution("heavy", "import sqlalchemy\n")
+    found = imported(*words, folder=project.write("below/x.txt", "").parent)
+
+    assert found.isdisjoint(HEAVY - {"sqlalchemy"} if words == ("plugins",) else HEAVY)
+    assert ("drawing" in found) == (words[0] in ("--help", "draw", "plugins"))
+
+
+def test_completion_imports_nothing_heavy(project, imported, monkeypatch):
+    """Names of commands, those of plugins among them, and of databases are completed from what is there as text."""
+    project.write_distribution("drawing", PLUGIN)
+    monkeypatch.setenv("_SQLHELPERS_COMPLETE", "bash_complete")
+    for typed, place in (("sqlhelpers d", "1"), ("sqlhelpers run-sync -d d", "3")):
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", place)
+
+        assert imported().isdisjoint(HEAVY)
 
 
 def test_a_command_that_has_nothing_to_run_leaves_alembic_alone(imported):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from sqlhelpers.outline import Outline
     from sqlhelpers.runtime import Runtime
     from sqlhelpers.settings import Settings
 
@@ -82,13 +84,13 @@ def attachment_of(ctx: click.Context) -> Attachment | None:
 
 def open_runtime() -> AbstractContextManager[Runtime]:
     """Return the attached runtime, or one for the settings of the working directory."""
-    return _attached() or _new_runtime()
+    return attached_runtime() or _new_runtime()
 
 
 @contextmanager
 def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
     """Give the settings of the attached runtime, or those of the working directory."""
-    attached = _attached(ctx)
+    attached = attached_runtime(ctx)
     if attached is None:
         from sqlhelpers.settings import Settings
 
@@ -98,7 +100,23 @@ def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
         yield runtime.settings
 
 
-def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
+def read_outline(ctx: click.Context | None = None) -> Outline:
+    """Return what the settings of the attached runtime name, or those of the working directory, which are not checked.
+
+    Raises:
+        SettingsError: one of their sources cannot be read; or, of an attached runtime, they are wrong.
+    """
+    from sqlhelpers import outline
+
+    attached = attached_runtime(ctx)
+    if attached is None:
+        return outline.read_outline(Path.cwd(), os.environ)
+    with attached as runtime:
+        return outline.outline_of(runtime.settings)
+
+
+def attached_runtime(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
+    """Return the attached runtime, to be entered; None if there is none."""
     context = ctx or click.get_current_context(silent=True)
     attachment = attachment_of(context) if context else None
     return attachment.opened(context) if context and attachment else None
