@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sqlhelpers import checks, decisions, journal, locks, timeouts, urls
+from sqlhelpers import journal, locks, timeouts, urls
 from sqlhelpers.defaults import default_hooks
 from sqlhelpers.dialects import empty_database, refuse_hidden_tables
 from sqlhelpers.engines import database_url
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History, current_revisions, read_status
-from sqlhelpers.offline import revisions_as_sql
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
-from sqlhelpers.runs import Run
-from sqlhelpers.schema_limits import SchemaLimits
-from sqlhelpers.scratch import scratch_database
 from sqlhelpers.server_locks import Lock
+from sqlhelpers.settled import settled_report
 from sqlhelpers.sources import cache_folder
 
 if TYPE_CHECKING:
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
 
     from sqlhelpers.hooks import Hooks
     from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
-    from sqlhelpers.runs import Progress
+    from sqlhelpers.runs import Progress, Run
     from sqlhelpers.settings import DatabaseSettings
 
 P = ParamSpec("P")
@@ -149,6 +146,21 @@ class Database:
         """Wait for a server that is not up yet."""
         timeouts.wait_for(engine, seconds)
 
+    def sync(self, engine: Engine, histories: Sequence[History], progress: Progress | None = None) -> DatabaseReport:
+        """Bring the database to the state that the code expects. Without a lock, if it is seen at once to be there.
+
+        Args:
+            engine: the engine; of an async manager the sync one, below ``greenlet_spawn``.
+            histories: the apps in the order in which they are synced, checked.
+            progress: told of every revision before it runs.
+        """
+        settled = settled_report(engine, self.bind, urls.mask(self.url), histories, self.hooks)
+        if settled:
+            return settled
+        from sqlhelpers.migrations import sync_database  # here and below: what a run without work can do without
+
+        return self.change(engine, progress, sync_database, histories)
+
     def change(
         self,
         engine: Engine,
@@ -188,6 +200,9 @@ class Database:
             return work(connection, self._run(connection, Lock()), *arguments, **options)
 
     def _run(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
+        from sqlhelpers.runs import Run
+        from sqlhelpers.schema_limits import SchemaLimits
+
         alembic = self.settings.alembic
         limits = SchemaLimits(
             connection,
@@ -200,6 +215,8 @@ class Database:
 
     @contextmanager
     def _scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
+        from sqlhelpers.scratch import scratch_database
+
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
             yield connection, self._run(connection, Lock())
 
@@ -221,9 +238,13 @@ class Database:
 
     def adopt(self, connection: Connection, run: Run, history: History, revision: str | None) -> tuple[str, ...]:
         """Record the position of tables that are there already; return what differs if that is wrong."""
+        from sqlhelpers import decisions
+
         return decisions.adopt(connection, run, history, revision, self._differences_at)
 
     def _differences_at(self, connection: Connection, history: History, revision: str) -> tuple[str, ...]:
+        from sqlhelpers import checks
+
         others = [each for each in self.histories if each.app != history.app]
         scratch = partial(self._scratch, connection.engine)
         try:
@@ -235,6 +256,8 @@ class Database:
 
     def retire(self, connection: Connection, run: Run, app: str, *, drop_tables: bool) -> None:
         """Remove the record of an app that is not installed."""
+        from sqlhelpers import decisions
+
         self.refuse_installed(app)
         decisions.retire(connection, run, app, self.histories, drop_tables=drop_tables)
 
@@ -245,11 +268,15 @@ class Database:
 
     def sql(self) -> str:
         """Return what all revisions of all apps do to an empty database; nothing is connected to."""
+        from sqlhelpers.offline import revisions_as_sql
+
         dialect = self.url.get_backend_name()
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
             return "".join(revisions_as_sql(each, dialect) for each in self.checked_histories() if each.revisions)
 
     def check(self, connection: Connection) -> tuple[Finding, ...]:
         """Return what is wrong with the database."""
+        from sqlhelpers import checks
+
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
             return checks.check(connection, self.histories, partial(self._scratch, connection.engine))
