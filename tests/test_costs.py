@@ -3,12 +3,17 @@
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy
-from databases import MODELS, REVISIONS, runtime
+from databases import MODELS, REVISIONS, rows, runtime, sync
+from processes import until
 from projects import revision_text, run
 from sqlalchemy import event
+
+from sqlhelpers import hookimpl
+from sqlhelpers.plugin_manager import PluginManager
 
 HEAVY = {"sqlalchemy", "alembic", "pydantic"}
 
@@ -148,6 +153,25 @@ def test_status_costs_the_same_however_long_the_history(project, sqlite_url, sta
         made.manager().get_status()
 
         assert len([each for each in sent if not each.startswith("PRAGMA")]) <= 5, sent
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_an_up_to_date_run_on_postgresql_takes_one_connection(project, postgres_url, kind):
+    """It takes no lock, which would be another one, and leaves none open."""
+    project.write_app("shop", MODELS, REVISIONS)
+    sync("sync", postgres_url)
+    opened: list[object] = []
+    plugins = PluginManager()
+    listen = hookimpl(lambda engine: event.listen(engine, "connect", lambda connection, _: opened.append(connection)))
+    plugins.register(SimpleNamespace(sqlhelpers_engine_created=listen), "counting")
+
+    sync(kind, postgres_url, plugins=plugins)
+
+    assert len(opened) == 1
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with runtime(postgres_url) as made:
+        made.run_sync()
+        until(lambda: rows(postgres_url, query) == [], "no connection is left")
 
 
 def test_a_database_is_created_without_a_question_for_each_table(project, postgres_url, statements):
