@@ -129,8 +129,10 @@ class AsyncDatabaseManager(AsyncWritingManager):
         progress: Progress | None = None,
         **options: Any,
     ) -> R:
-        engine = self.engine.sync_engine
-        return await _to_the_end(greenlet_spawn(self.database.change, engine, progress, work, *arguments, **options))
+        return await self._on_engine(self.database.change, progress, work, *arguments, **options)
+
+    async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        return await _to_the_end(greenlet_spawn(work, self.engine.sync_engine, *arguments, **options))
 
     async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         if is_absent(self.database.url):  # connecting would make the file

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlhelpers import decisions, migrations
 from sqlhelpers.basemanager import BaseManager
 from sqlhelpers.histories import single_revision
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from sqlhelpers.database import Apps
+    from sqlhelpers.configured import Apps
     from sqlhelpers.report import (
         DatabaseReport,
         DatabaseStatus,
@@ -44,6 +43,10 @@ class AsyncMigratingManager(BaseManager):
         **options: Any,
     ) -> R:
         """Call ``work`` with a connection and a ``Run``, which keeps other runs out meanwhile."""
+        raise NotImplementedError
+
+    async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        """Call ``work`` with the engine, the sync one also of an async manager."""
         raise NotImplementedError
 
     async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
@@ -98,7 +101,7 @@ class AsyncMigratingManager(BaseManager):
         Args:
             progress: called before each revision runs, with the app, the revision, its place and their number.
         """
-        return await self._change(migrations.sync_database, self.database.checked_histories(), progress=progress)
+        return await self._on_engine(self.database.sync, self.database.checked_histories(), progress)
 
     async def create(self) -> None:
         """Create the tables, and record the newest revision.
@@ -106,7 +109,9 @@ class AsyncMigratingManager(BaseManager):
         Raises:
             StateRefused: there are tables already, and no revision says in which shape.
         """
-        await self._change(migrations.create_database, self.database.checked_histories())
+        from sqlhelpers.migrations import create_database
+
+        await self._change(create_database, self.database.checked_histories())
 
     async def upgrade(
         self,
@@ -131,10 +136,11 @@ class AsyncMigratingManager(BaseManager):
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
+        from sqlhelpers.migrations import upgrade_database
+
         histories = self.database.chosen(app, several_heads=target != "head")
         installed, options = self.database.histories, {"tag": tag, "x": x}
-        work = migrations.upgrade_database
-        return await self._change(work, histories, target, installed, progress=progress, **options)
+        return await self._change(upgrade_database, histories, target, installed, progress=progress, **options)
 
     async def downgrade(
         self,
@@ -158,9 +164,10 @@ class AsyncMigratingManager(BaseManager):
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        histories = self.database.chosen(app or self.database.history().name)
-        work, options = migrations.downgrade_database, {"tag": tag, "x": x}
-        return await self._change(work, histories, target, progress=progress, **options)
+        from sqlhelpers.migrations import downgrade_database
+
+        histories, options = self.database.chosen(app or self.database.history().name), {"tag": tag, "x": x}
+        return await self._change(downgrade_database, histories, target, progress=progress, **options)
 
     async def stamp(
         self,
@@ -179,9 +186,11 @@ class AsyncMigratingManager(BaseManager):
         Raises:
             Refused: a revision was interrupted, is recorded elsewhere, or is unknown; nothing was changed.
         """
+        from sqlhelpers.decisions import stamp_position
+
         histories = self.database.chosen(app or self.database.history().name)
         revisions = (revision,) if isinstance(revision, str) else tuple(revision)
-        return await self._change(decisions.stamp_position, histories, revisions, purge=purge)
+        return await self._change(stamp_position, histories, revisions, purge=purge)
 
     async def adopt(self, app: str | None = None, revision: str | None = None) -> tuple[str, ...]:
         """Record a revision for tables that are there without one, if they are as it makes them.
@@ -212,12 +221,16 @@ class AsyncMigratingManager(BaseManager):
         Raises:
             Refused: nothing was interrupted.
         """
-        return await self._change_existing(decisions.repair, self.database.history(app), applied=applied)
+        from sqlhelpers.decisions import repair
+
+        return await self._change_existing(repair, self.database.history(app), applied=applied)
 
     async def drop(self, app: str | None = None) -> None:
         """Drop the tables of one app or of all, with their positions and journal, and nothing else."""
+        from sqlhelpers.decisions import drop
+
         histories = self.database.histories if app is None else [self.database.history(app)]
-        await self._change_existing(decisions.drop, histories)
+        await self._change_existing(drop, histories)
 
     async def retire(self, app: str, *, drop_tables: bool = False) -> None:
         """Remove the position and the journal of an app that is not installed any more, and its tables if you say so.

@@ -11,7 +11,7 @@ from sqlhelpers.aiomigrating import AsyncMigratingManager
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlhelpers.report import WrittenRevision
+    from sqlhelpers.revision_reports import WrittenRevision
 
 
 class AsyncWritingManager(AsyncMigratingManager):

@@ -10,7 +10,8 @@ from sqlhelpers import ownership
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, NothingToWrite, Refused
 from sqlhelpers.histories import read_app
 from sqlhelpers.locks import alembic_alone
-from sqlhelpers.report import DatabaseStatus, WrittenRevision
+from sqlhelpers.report import DatabaseStatus
+from sqlhelpers.revision_reports import WrittenRevision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

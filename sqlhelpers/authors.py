@@ -17,7 +17,7 @@ from sqlhelpers.sources import project_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sqlhelpers.report import WrittenRevision
+    from sqlhelpers.revision_reports import WrittenRevision
     from sqlhelpers.runtime import Runtime
 
 _OWN = Path(__file__).parent / "environment"

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.orm import DeclarativeBase
 
-    from sqlhelpers.database import Apps
+    from sqlhelpers.configured import Apps
     from sqlhelpers.health import Probe
     from sqlhelpers.offline import Script
-    from sqlhelpers.report import RevisionInfo
+    from sqlhelpers.revision_reports import RevisionInfo
 
 
 class BaseManager:

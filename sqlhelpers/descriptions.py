@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from sqlhelpers import revision_names
 from sqlhelpers.exceptions import AppError
 from sqlhelpers.histories import current_revisions
-from sqlhelpers.report import Position, RevisionInfo, Trace
+from sqlhelpers.report import Position, Trace
+from sqlhelpers.revision_reports import RevisionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -99,7 +99,11 @@ class DatabaseManager(WritingManager):
             return work(connection, *arguments)
 
     def _change(self, work: Callable[..., R], *arguments: Any, progress: Progress | None = None, **options: Any) -> R:
-        return self.database.change(self.engine, progress, work, *arguments, **options)
+        changed: R = self._on_engine(self.database.change, progress, work, *arguments, **options)
+        return changed
+
+    def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        return work(self.engine, *arguments, **options)
 
     def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         if is_absent(self.database.url):  # connecting would make the file

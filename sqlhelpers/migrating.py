@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlhelpers import decisions, migrations
 from sqlhelpers.basemanager import BaseManager
 from sqlhelpers.histories import single_revision
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import orm
 
-    from sqlhelpers.database import Apps
+    from sqlhelpers.configured import Apps
     from sqlhelpers.report import (
         DatabaseReport,
         DatabaseStatus,
@@ -38,6 +37,10 @@ class MigratingManager(BaseManager):
 
     def _change(self, work: Callable[..., R], *arguments: Any, progress: Progress | None = None, **options: Any) -> R:
         """Call ``work`` with a connection and a ``Run``, which keeps other runs out meanwhile."""
+        raise NotImplementedError
+
+    def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        """Call ``work`` with the engine, the sync one also of an async manager."""
         raise NotImplementedError
 
     def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
@@ -88,7 +91,7 @@ class MigratingManager(BaseManager):
         Args:
             progress: called before each revision runs, with the app, the revision, its place and their number.
         """
-        return self._change(migrations.sync_database, self.database.checked_histories(), progress=progress)
+        return self._on_engine(self.database.sync, self.database.checked_histories(), progress)
 
     def create(self) -> None:
         """Create the tables, and record the newest revision.
@@ -96,7 +99,9 @@ class MigratingManager(BaseManager):
         Raises:
             StateRefused: there are tables already, and no revision says in which shape.
         """
-        self._change(migrations.create_database, self.database.checked_histories())
+        from sqlhelpers.migrations import create_database
+
+        self._change(create_database, self.database.checked_histories())
 
     def upgrade(
         self,
@@ -121,10 +126,11 @@ class MigratingManager(BaseManager):
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
+        from sqlhelpers.migrations import upgrade_database
+
         histories = self.database.chosen(app, several_heads=target != "head")
         installed, options = self.database.histories, {"tag": tag, "x": x}
-        work = migrations.upgrade_database
-        return self._change(work, histories, target, installed, progress=progress, **options)
+        return self._change(upgrade_database, histories, target, installed, progress=progress, **options)
 
     def downgrade(
         self,
@@ -148,9 +154,10 @@ class MigratingManager(BaseManager):
             StateRefused: the database is in a state that only a person can resolve; nothing was changed.
             MigrationFailed: a revision raised.
         """
-        histories = self.database.chosen(app or self.database.history().name)
-        work, options = migrations.downgrade_database, {"tag": tag, "x": x}
-        return self._change(work, histories, target, progress=progress, **options)
+        from sqlhelpers.migrations import downgrade_database
+
+        histories, options = self.database.chosen(app or self.database.history().name), {"tag": tag, "x": x}
+        return self._change(downgrade_database, histories, target, progress=progress, **options)
 
     def stamp(
         self,
@@ -169,9 +176,11 @@ class MigratingManager(BaseManager):
         Raises:
             Refused: a revision was interrupted, is recorded elsewhere, or is unknown; nothing was changed.
         """
+        from sqlhelpers.decisions import stamp_position
+
         histories = self.database.chosen(app or self.database.history().name)
         revisions = (revision,) if isinstance(revision, str) else tuple(revision)
-        return self._change(decisions.stamp_position, histories, revisions, purge=purge)
+        return self._change(stamp_position, histories, revisions, purge=purge)
 
     def adopt(self, app: str | None = None, revision: str | None = None) -> tuple[str, ...]:
         """Record a revision for tables that are there without one, if they are as it makes them.
@@ -202,12 +211,16 @@ class MigratingManager(BaseManager):
         Raises:
             Refused: nothing was interrupted.
         """
-        return self._change_existing(decisions.repair, self.database.history(app), applied=applied)
+        from sqlhelpers.decisions import repair
+
+        return self._change_existing(repair, self.database.history(app), applied=applied)
 
     def drop(self, app: str | None = None) -> None:
         """Drop the tables of one app or of all, with their positions and journal, and nothing else."""
+        from sqlhelpers.decisions import drop
+
         histories = self.database.histories if app is None else [self.database.history(app)]
-        self._change_existing(decisions.drop, histories)
+        self._change_existing(drop, histories)
 
     def retire(self, app: str, *, drop_tables: bool = False) -> None:
         """Remove the position and the journal of an app that is not installed any more, and its tables if you say so.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import NoReferencedTableError
@@ -11,6 +12,7 @@ from sqlhelpers.dialects import schema_transaction, undoes_ddl
 from sqlhelpers.exceptions import AppError, DatabaseFailure
 from sqlhelpers.existing import ExistingTables
 from sqlhelpers.histories import current_revisions, read_app, read_status, refuse_doubtful
+from sqlhelpers.pipelines import in_pipeline
 from sqlhelpers.report import DatabaseStatus, Movement, SyncResult
 from sqlhelpers.runs import take_steps
 
@@ -173,7 +175,8 @@ def create_tables(connection: Connection, run: Run, history: History) -> None:
         for metadata, tables in history.metadatas.items():
             taken = existing.taken(tables)
             missing = [table for table in tables if table not in taken]
-            metadata.create_all(connection, tables=missing, checkfirst=_unless_a_type_is_there())
+            check = _unless_a_type_is_there()
+            in_pipeline(connection, partial(metadata.create_all, connection, tables=missing, checkfirst=check))
     except NoReferencedTableError as error:
         raise AppError(f"app {history.app!r}: {error}") from error
     if head:

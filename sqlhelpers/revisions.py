@@ -50,9 +50,13 @@ class Revisions:
         """
         with self._explained():
             graph = self._files.graph()
-            if not graph.is_sound:  # Alembic can say why
-                self._scripts(graph).get_heads()
-            return graph
+        if not graph.is_sound:
+            for revision, paths in graph.doubles().items():
+                problem = f"revision {revision} is present more than once: {' and '.join(paths)}"
+                raise AppError(f"{_owner(self.app)} {self.folder}: {problem}")
+            with self._explained():
+                self._scripts(graph).get_heads()  # Alembic can say why
+        return graph
 
     @cached_property
     def script(self) -> ScriptDirectory:
@@ -217,7 +221,7 @@ class Revisions:
             where = files[-1] if files else getattr(error, "revision_file", self.folder)
             raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}") from error
         for warning in caught:
-            if re.search("more than once|is not present", str(warning.message)):
+            if "is not present" in str(warning.message):
                 raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
 
 

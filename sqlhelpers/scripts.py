@@ -85,7 +85,15 @@ class _Script(Script):
         """The module, run when it is first asked for."""
         path = Path(self.path)
         try:
-            return load_python_file(path.parent, path.name)
+            found = load_python_file(path.parent, path.name)
         except (Exception, SystemExit) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise AppError(f"the revision file {path} cannot be run: {reason}") from error
+
+        def missing(name: str) -> None:
+            if name in ("upgrade", "downgrade"):  # asked for when the way is planned, and nothing has run yet
+                raise AppError(f"the revision file {path} has no {name}()")
+            raise AttributeError(name)
+
+        vars(found).setdefault("__getattr__", missing)
+        return found

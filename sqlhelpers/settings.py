@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlhelpers.app import Bootstrap  # noqa: TC001  # pydantic reads the annotation
 from sqlhelpers.exceptions import SettingsError
 from sqlhelpers.settings_models import SECRET, STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings, near
-from sqlhelpers.sources import Layer, layered, read_layers
+from sqlhelpers.sources import Layer, layered, read_layers, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,12 +29,8 @@ __all__ = [
 ]
 
 
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
 #: Several names: a list, or one text with commas.
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split)]
 
 
 class AppSettings(BaseModel):

@@ -10,7 +10,7 @@ from sqlhelpers.migrating import MigratingManager
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlhelpers.report import WrittenRevision
+    from sqlhelpers.revision_reports import WrittenRevision
 
 
 class WritingManager(MigratingManager):

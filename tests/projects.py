@@ -88,6 +88,22 @@ class Project:
                 del sys.modules[name]
         importlib.invalidate_caches()
 
+    def write_distribution(self, name: str, module: str, group: str = "plugins", value: str = "") -> Path:
+        """Write a module, and what makes it an installed distribution with an entry point, without building a wheel.
+
+        Args:
+            name: the name of the distribution, its entry point and its module.
+            module: the text of the module.
+            group: ``apps``, ``plugins`` or ``adapters``.
+            value: what the entry point points to; the module if empty.
+
+        Returns:
+            the module.
+        """
+        self.write(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        self.write(f"{name}-1.0.dist-info/entry_points.txt", f"[sqlhelpers.{group}]\n{name} = {value or name}\n")
+        return self.write(f"{name}.py", module)
+
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = _WITHIN) -> Finished:
         """Run ``sqlhelpers`` with arguments, and more environment variables, in the folder."""
         return run([sys.executable, "-m", "sqlhelpers", *arguments], self.folder, env, timeout)

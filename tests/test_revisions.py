@@ -81,11 +81,11 @@ def test_files_that_contradict_each_other_are_explained(tmp_path, broken, reason
 
 
 def test_a_revision_that_is_there_twice_is_an_error(tmp_path):
-    """Alembic would take one of the files and warn."""
+    """Alembic would take one of the files and warn. Both are named."""
     write(tmp_path, [("a", [], [], [])])
     (tmp_path / "versions" / "z.py").write_text("revision = 'a'\ndown_revision = None\n")
 
-    with pytest.raises(AppError, match="present more than once"):
+    with pytest.raises(AppError, match=r"a is present more than once: .*/versions/a\.py and .*/versions/z\.py$"):
         Revisions(RevisionFiles(tmp_path)).heads()
 
 
@@ -120,5 +120,20 @@ def test_only_the_revision_that_is_needed_is_run(tmp_path):
     script = Revisions(RevisionFiles(tmp_path)).script
 
     assert script.get_revision("b").module.revision == "b"
+    assert not hasattr(script.get_revision("b").module, "ddl_lock_timeout")
     with pytest.raises(AppError, match=r"versions/c\.py cannot be run: ValueError: was run"):
         script.get_revision("c").module  # noqa: B018
+
+
+def test_a_file_without_a_way_up_or_down_is_named(tmp_path):
+    """When the way is planned: nothing has been run then. What is not needed may be missing."""
+    write(tmp_path, [("a", [], [], []), ("b", ["a"], [], [])])
+    (tmp_path / "versions" / "b.py").write_text("revision = 'b'\ndown_revision = 'a'\ndef downgrade(): pass\n")
+    script = Revisions(RevisionFiles(tmp_path)).script
+
+    with pytest.raises(AppError, match=r"/versions/b\.py has no upgrade\(\)$"):
+        script._upgrade_revs("head", None)
+    assert script._upgrade_revs("a", None)
+    assert script._downgrade_revs("a", "b")
+    with pytest.raises(AppError, match=r"/versions/a\.py has no downgrade\(\)$"):
+        script._downgrade_revs("base", "b")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlhelpers.authors import Target
-    from sqlhelpers.report import WrittenRevision
+    from sqlhelpers.revision_reports import WrittenRevision
     from sqlhelpers.runtime import Runtime
 
 _database = click.option("-d", "--database", "bind", metavar="NAME", help="The database. Default: that of the app.")

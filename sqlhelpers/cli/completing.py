@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.shell_completion import CompletionItem
 
-from sqlhelpers.cli.runtimes import open_values
+from sqlhelpers.cli.runtimes import read_outline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import click
 
     from sqlhelpers.app import App
+    from sqlhelpers.outline import Outline
     from sqlhelpers.revision_graph import RevisionGraph
 
 _SYMBOLS = {"head": "the newest", "heads": "the newest of every branch", "base": "before the first"}
@@ -25,31 +26,32 @@ _SYMBOLS = {"head": "the newest", "heads": "the newest of every branch", "base":
 def databases_of(ctx: click.Context, _: click.Parameter, start: str) -> list[str]:
     """Return the names of the configured databases that begin with ``start``."""
     found: list[str] = []
-    with _silent(), open_values(ctx) as values:
-        found += [name for name in dict(values["databases"]) if name.startswith(start)]
+    with _silent():
+        found += [name for name in read_outline(ctx).databases if name.startswith(start)]
     return found
 
 
 def apps_of(ctx: click.Context, _: click.Parameter, start: str) -> list[str]:
     """Return the names of the apps that begin with ``start``; no module of theirs is imported."""
     found: list[str] = []
-    with _silent(), open_values(ctx) as values:
-        found += [name for name in _names(values) if name.startswith(start)]
+    with _silent():
+        found += [name for name in _names(read_outline(ctx)) if name.startswith(start)]
     return found
 
 
 def revisions_of(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
     """Return apps and revisions that begin with ``start``; the revisions of the app that was named before."""
     found: list[CompletionItem] = []
-    with _silent(), open_values(ctx) as values:
+    with _silent():
+        outline = read_outline(ctx)
         named = ctx.params.get("app")
         words = [named] if isinstance(named, str) else [str(word) for word in ctx.params.get("words") or ()]
-        names = _names(values)
+        names = _names(outline)
         if not words and param.name == "words":
             found += [CompletionItem(name, help="app") for name in names if name.startswith(start)]
         wanted = [words[0]] if words and words[0] in names else names
         found += [CompletionItem(each, help=text) for each, text in _SYMBOLS.items() if each.startswith(start)]
-        for graph in _graphs(values, wanted, is_named=bool(words)):
+        for graph in _graphs(outline.values, wanted, is_named=bool(words)):
             labels = (label for file in graph.files for label in file.branch_labels)
             every = (*reversed(list(graph.by_revision)), *labels)
             found += [CompletionItem(each) for each in every if each.startswith(start)]
@@ -68,18 +70,11 @@ def _silent() -> Iterator[None]:
         yield
 
 
-def _names(values: Mapping[str, Any]) -> list[str]:
-    from importlib.metadata import entry_points
+def _names(outline: Outline) -> list[str]:
+    from sqlhelpers.entrypoints import APPS, installed
 
-    installed = {point.name for point in entry_points(group="sqlhelpers.apps")}
-    names = (installed | set(values.get("apps") or ())) - _several(values.get("disable_plugins"))
-    wanted = values.get("enable_apps")
-    return sorted(names if wanted is None else names & _several(wanted))
-
-
-def _several(names: Any) -> set[str]:
-    """Return names that may be written as one text, with commas."""
-    return {name.strip() for name in names.split(",")} if isinstance(names, str) else set(names or ())
+    names = {point.name for point in installed(APPS)}.union(outline.apps).difference(outline.disable_plugins)
+    return sorted(names if outline.enable_apps is None else names.intersection(outline.enable_apps))
 
 
 def _graphs(values: Mapping[str, Any], names: list[str], *, is_named: bool) -> Iterator[RevisionGraph]:
@@ -92,7 +87,7 @@ def _graphs(values: Mapping[str, Any], names: list[str], *, is_named: bool) -> I
         with suppress(Exception, SystemExit):  # other apps can be told of
             folders.append(_folder((values.get("apps") or {}).get(name), name))
     if not is_named:
-        paths = [(each.get("alembic") or {}).get("migrations_path") for each in values["databases"].values()]
+        paths = [(each.get("alembic") or {}).get("migrations_path") for each in values.get("databases", {}).values()]
         folders += [Path(path) for path in paths if path]
     for folder in dict.fromkeys(folder for folder in folders if folder is not None):
         with suppress(Exception, SystemExit):
@@ -104,10 +99,11 @@ def _folder(changes: Mapping[str, Any] | None, name: str) -> Path | None:
     from dataclasses import replace
 
     from sqlhelpers.app import App
+    from sqlhelpers.sources import split
 
     app = _registered(name)
     if changes is not None:
-        models = sorted(_several(changes.get("models"))) or [name]
+        models = sorted(split(changes.get("models") or ())) or [name]
         package = changes.get("package") or (app.package if app else models[0].rpartition(".")[0] or models[0])
         app = replace(app or App(name=name, package=package), package=package)
         if changes.get("migrations") is not None:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import sys
 from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from sqlhelpers import signals
+from sqlhelpers.cli import commands
 from sqlhelpers.cli.completing import databases_of
 from sqlhelpers.cli.failures import all_explained
-from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, open_runtime
+from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment
 from sqlhelpers.cli.verbosity import add_options, note, options
-from sqlhelpers.exceptions import Refused, SqlhelpersError
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from sqlhelpers.exceptions import Refused
 
 _DEBUG = "--debug"
 
@@ -66,13 +62,13 @@ class _Group(click.Group):
         return super().parse_args(ctx, [word for word in args if word != _DEBUG])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        self._ask_plugins()
+        self._ask_plugins(ctx)
         return super().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = super().get_command(ctx, cmd_name)
         if found is None and not self._asked_plugins:
-            self._ask_plugins()
+            self._ask_plugins(ctx)
             return self.get_command(ctx, cmd_name)
         return found
 
@@ -88,34 +84,11 @@ class _Group(click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def _ask_plugins(self) -> None:
-        from importlib.metadata import entry_points
-
+    def _ask_plugins(self, ctx: click.Context) -> None:
         self._asked_plugins = True
-        points = [*entry_points(group="sqlhelpers.plugins"), *entry_points(group="sqlhelpers.apps")]
-        if any(map(_may_bring_commands, points)):
-            try:
-                with open_runtime() as runtime:
-                    runtime.plugins.register_commands(self)
-            except SqlhelpersError as error:
-                note(f"the commands of plugins are left out: {error}")
-
-
-def _may_bring_commands(point: EntryPoint) -> bool:
-    """Tell whether a plugin may have commands, without running it: most have none, and take long to import."""
-    from importlib.util import find_spec
-
-    if point.attr:  # an object has its hooks from anywhere
-        return True
-    try:
-        spec = find_spec(point.module)
-        source = Path(spec.origin or "").read_bytes() if spec else b""
-    except Exception:  # noqa: BLE001  # loading it tells what is wrong
-        return True
-    return not source or _COMMANDS in source or b"import *" in source
-
-
-_COMMANDS = b"sqlhelpers_register_commands"
+        for problem in commands.add_those_of_plugins(self, ctx):
+            if not ctx.resilient_parsing:  # completion has no place for notes
+                note(f"commands of plugins are left out: {problem}")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

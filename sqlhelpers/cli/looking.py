@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlhelpers.exceptions import SqlhelpersError
-    from sqlhelpers.report import Position, RevisionInfo
+    from sqlhelpers.report import Position
+    from sqlhelpers.revision_reports import RevisionInfo
     from sqlhelpers.runtime import Runtime
     from sqlhelpers.selection import Selection
 

@@ -6,14 +6,15 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from sqlhelpers.outline import Outline
     from sqlhelpers.runtime import Runtime
     from sqlhelpers.settings import Settings
 
@@ -83,13 +84,13 @@ def attachment_of(ctx: click.Context) -> Attachment | None:
 
 def open_runtime() -> AbstractContextManager[Runtime]:
     """Return the attached runtime, or one for the settings of the working directory."""
-    return _attached() or _new_runtime()
+    return attached_runtime() or _new_runtime()
 
 
 @contextmanager
 def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
     """Give the settings of the attached runtime, or those of the working directory."""
-    attached = _attached(ctx)
+    attached = attached_runtime(ctx)
     if attached is None:
         from sqlhelpers.settings import Settings
 
@@ -100,21 +101,24 @@ def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
         yield runtime.settings
 
 
-@contextmanager
-def open_values(ctx: click.Context) -> Iterator[Mapping[str, Any]]:
-    """Give the same as plain values, which nobody has checked: that is quick, and needs no SQLAlchemy."""
-    attached = _attached(ctx)
+def read_outline(ctx: click.Context | None = None) -> Outline:
+    """Return what the settings of the attached runtime name, or those of the working directory, which are not checked.
+
+    Raises:
+        SettingsError: one of their sources cannot be read; or, of an attached runtime, they are wrong.
+    """
+    from sqlhelpers import outline
+
+    attached = attached_runtime(ctx)
     if attached is None:
-        from sqlhelpers.sources import layered, read_layers
-
         _let_import_from_the_project()
-        yield layered(read_layers(Path.cwd(), os.environ))
-        return
+        return outline.read_outline(Path.cwd(), os.environ)
     with attached as runtime:
-        yield runtime.settings.model_dump(exclude_unset=True)
+        return outline.outline_of(runtime.settings)
 
 
-def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
+def attached_runtime(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
+    """Return the attached runtime, to be entered; None if there is none."""
     context = ctx or click.get_current_context(silent=True)
     attachment = attachment_of(context) if context else None
     return attachment.opened(context) if context and attachment else None

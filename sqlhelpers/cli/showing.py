@@ -13,7 +13,7 @@ import click
 from sqlhelpers.cli.completing import apps_of
 from sqlhelpers.cli.group import cli, databases, json_option
 from sqlhelpers.cli.printing import table
-from sqlhelpers.cli.runtimes import open_runtime, open_settings
+from sqlhelpers.cli.runtimes import open_runtime, open_settings, read_outline
 from sqlhelpers.cli.verbosity import note
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ def _found() -> tuple[PluginManager, DiscoveryError | None]:
     from sqlhelpers.exceptions import DiscoveryError
     from sqlhelpers.plugin_manager import PluginManager
 
-    manager = PluginManager()
-    with open_settings() as settings, redirect_stdout(sys.stderr):
+    manager, wanted = PluginManager(), read_outline()
+    with redirect_stdout(sys.stderr):
         try:
-            manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+            manager.discover(disabled=wanted.disable_plugins, enabled_apps=wanted.enable_apps)
         except DiscoveryError as error:
             return manager, error
     return manager, None

@@ -15,7 +15,8 @@ from sqlhelpers.cli.verbosity import is_quiet, verbosity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlhelpers.report import RevisionInfo, Trace
+    from sqlhelpers.report import Trace
+    from sqlhelpers.revision_reports import RevisionInfo
 
 _HEADINGS = ("app", "revision", "follows", "", "written", "message")
 

@@ -29,12 +29,13 @@ from sqlhelpers.histories import read_app
 from sqlhelpers.manager import DatabaseManager
 from sqlhelpers.proposals import adjusted, autogenerate_options
 from sqlhelpers.report import DatabaseStatus
-from sqlhelpers.runs import Run, Steps, run_in
+from sqlhelpers.runs import Run, Steps
 from sqlhelpers.runtime import Runtime, perform_async
 from sqlhelpers.schema_limits import NoLimits
 from sqlhelpers.scripts import ATTRIBUTE
 from sqlhelpers.settings import Settings
 from sqlhelpers.sources import project_file
+from sqlhelpers.transactions import run_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
