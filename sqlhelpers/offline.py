@@ -7,7 +7,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers import loggers
-from sqlhelpers.exceptions import AppError, MigrationFailed, SqlhelpersError
+from sqlhelpers.exceptions import AppError, MigrationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,8 +91,6 @@ def as_sql(history: History, dialect: str, wanted: Script) -> str:
     running: list[str] = []
     try:
         return _written(history, dialect, wanted, start, running)
-    except SqlhelpersError:
-        raise
     except (Exception, SystemExit) as error:
         reason = f"this revision cannot be told without a database: {type(error).__name__}: {error}"
         path = history.revisions.path(running[-1]) if running else str(history.revisions.folder)
