@@ -220,6 +220,10 @@ class Finding:
     text: str
 
 
+#: How many seconds a probe has, unless it is told otherwise.
+PROBE_WITHIN = 2.0
+
+
 @dataclass(frozen=True)
 class Readiness:
     """Whether one database can serve the installed code.

@@ -71,7 +71,3 @@ class WrittenRevision:
     message: str
     operations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-#: How many seconds a probe has, unless it is told otherwise.
-PROBE_WITHIN = 2.0
