@@ -142,8 +142,11 @@ def _unowned(connection: Connection, histories: Iterable[History]) -> set[TableN
 
 def _told(connection: Connection, database: Database, tables: Iterable[TableName]) -> Iterator[str]:
     """Yield a line for each app that is not installed, and one for the tables of nobody."""
-    installed = {history.app for history in database.histories_for_authors()}
-    owners = {name: entry.app for entry in database.journal(connection) for name in entry.tables}
+    histories = database.histories_for_authors()
+    installed = {history.app for history in histories}
+    places = {None, *(history.version_table_schema for history in histories)}
+    entries = (entry for place in places for entry in journal.read(connection, place))
+    owners = {name: entry.app for entry in entries for name in entry.tables}
     by_owner: dict[str | None, list[str]] = {}
     for schema, name in sorted(tables, key=str):
         full = f"{schema}.{name}" if schema else name

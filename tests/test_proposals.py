@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.operations import ops
 from authors import BOOK, BROAD, HEAD, SHOP, TYPES, changed
-from databases import allow_scratch, execute, runtime, tables
+from databases import allow_scratch, execute, rows, runtime, tables
 from projects import run
 from sqlalchemy import Column, Enum, ForeignKey, Integer, MetaData, Table
 
@@ -175,9 +175,9 @@ def test_tables_of_nobody_and_of_apps_that_were_removed_are_left_alone(begun, wr
         made.run_sync()
     execute(begun, "CREATE TABLE stranger (id INTEGER)", "CREATE TABLE alembic_version_third (version_num VARCHAR(32))")
     write(SHOP)
-    project.write_pyproject(
-        f"[tool.sqlhelpers.databases]\ndefault = '{begun}'\n[tool.sqlhelpers.apps.shop]\npackage = 'shop'\n"
-    )
+    project.write_app("unwritten", "")
+    apps = "".join(f"[tool.sqlhelpers.apps.{name}]\npackage = '{name}'\n" for name in ("shop", "unwritten"))
+    project.write_pyproject(f"[tool.sqlhelpers.databases]\ndefault = '{begun}'\n{apps}")
     done = command("revision", "shop", "-m", "without books")
     text = next((project.folder / "shop/migrations/versions").glob("*without_books.py")).read_text()
 
@@ -294,20 +294,20 @@ def test_a_primary_key_that_differs_is_told(begun, write):
         revised(begun)
 
 
-def test_tables_that_refer_to_each_other_are_dropped_in_order(url, write, request):
-    """The child before its parent, whatever their names; two that refer to each other lose their keys first."""
+def test_a_table_is_dropped_before_those_that_it_refers_to(url, write, request):
+    """The child before its parent, whatever their names."""
     allow_scratch(request, url)
     more = """
-class Zebra(Base):
-    __tablename__ = "zebra"
-    id: Mapped[int] = mapped_column(primary_key=True)
-
-
 class Ant(Base):
     __tablename__ = "ant"
     id: Mapped[int] = mapped_column(primary_key=True)
-    zebra_id: Mapped[int] = mapped_column(ForeignKey("zebra.id"), index=True)
-    self_id: Mapped[int | None] = mapped_column(ForeignKey("ant.id"))
+
+
+class Zebra(Base):
+    __tablename__ = "zebra"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    ant_id: Mapped[int] = mapped_column(ForeignKey("ant.id"), index=True)
+    self_id: Mapped[int | None] = mapped_column(ForeignKey("zebra.id"))
 """
     write(SHOP + more)
     with runtime(url) as made:
@@ -320,7 +320,7 @@ class Ant(Base):
         made.run_sync()
         made.manager().downgrade("base")
 
-    assert written.operations == ("remove table ant", "remove table zebra")
+    assert written.operations == ("remove table zebra", "remove table ant")
 
 
 def test_tables_that_refer_to_each_other_in_a_circle_are_dropped_by_name():
@@ -355,6 +355,23 @@ def test_an_enumeration_that_was_made_by_hand_is_left_to_its_maker(postgres_url,
     written = revised(postgres_url)
 
     assert written.operations == ("add type kind", "modify type author.kind")
+
+
+def test_a_value_that_goes_stays_in_its_type(postgres_url, write):
+    """PostgreSQL cannot take it out; what comes gets its place, and a quote in it is no harm."""
+    kind = "    kind: Mapped[str | None] = mapped_column(Enum({}, name='kind'))\n"
+    write(SHOP + kind.format("'old', 'z'"))
+    with runtime(postgres_url) as made:
+        make_folder(made, "shop")
+        write_revisions(made, "first")
+        made.run_sync()
+    write(SHOP + kind.format("'it\\'s', 'z'"))
+    written = revised(postgres_url)
+    with runtime(postgres_url) as made:
+        made.run_sync()
+
+    assert written.notes == ("the values old of kind are not in the models; they stay in PostgreSQL's type",)
+    assert rows(postgres_url, "SELECT unnest(enum_range(NULL::kind))::text") == [("old",), ("it's",), ("z",)]
 
 
 @pytest.mark.parametrize(("body", "lines"), [("op.x()", 1), ("sa.x()", 2), ("", 2)])
