@@ -25,6 +25,9 @@ def sqlhelpers_register_commands(cli):
 """
 
 
+OURS = {"diagram", "graph", "lint"}
+
+
 @pytest.fixture
 def added():
     """Let plugins add their commands to a group; return the names of all, and what is said of those that fail."""
@@ -32,7 +35,7 @@ def added():
     def add(group: click.Group | None = None) -> tuple[list[str], list[str]]:
         group = group or click.Group("x")
         errors = commands.add_those_of_plugins(group, click.Context(group))
-        return sorted(group.commands), [str(error) for error in errors]
+        return sorted(group.commands.keys() - OURS), [str(error) for error in errors]
 
     return add
 

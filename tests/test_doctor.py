@@ -28,7 +28,7 @@ from sqlhelpers.doctor import (
     sqlitefile,
 )
 from sqlhelpers.doctor.findings import Examined
-from sqlhelpers.engines import default_hooks
+from sqlhelpers.defaults import default_hooks
 from sqlhelpers.exceptions import SettingsError
 from sqlhelpers.locks import only_run
 from sqlhelpers.plugin_manager import PluginInfo, PluginManager
@@ -191,7 +191,7 @@ def test_several_heads_are_told_without_a_database(command, shop):
     assert done.status == 3
     assert "r3.py" in text
     assert "other.py" in text
-    assert "alembic merge" in advice
+    assert "sqlhelpers merge" in advice
 
 
 def test_a_broken_revision_file_is_named(command, shop):

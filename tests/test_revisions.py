@@ -127,7 +127,8 @@ def test_only_the_revision_that_is_needed_is_run(tmp_path):
 
 def test_a_file_without_a_way_up_or_down_is_named(tmp_path):
     """When the way is planned: nothing has been run then. What is not needed may be missing."""
-    write(tmp_path, [("a", [], [], []), ("b", ["a"], [], [])])
+    write(tmp_path, [])
+    (tmp_path / "versions" / "a.py").write_text("revision = 'a'\ndown_revision = None\ndef upgrade(): pass\n")
     (tmp_path / "versions" / "b.py").write_text("revision = 'b'\ndown_revision = 'a'\ndef downgrade(): pass\n")
     script = Revisions(RevisionFiles(tmp_path)).script
 

@@ -113,11 +113,12 @@ def _folder(changes: Mapping[str, Any] | None, name: str) -> Path | None:
 
 def _registered(name: str) -> App | None:
     """Return the app that an entry point registers. One that is an object in its module has to be loaded."""
-    from importlib.metadata import entry_points
-
     from sqlhelpers.app import App
+    from sqlhelpers.entrypoints import APPS, installed
 
-    for point in entry_points(group="sqlhelpers.apps", name=name):
+    for point in installed(APPS):
+        if point.name != name:
+            continue
         if not point.attr:
             return App(name=name, package=point.module)
         value = point.load()
