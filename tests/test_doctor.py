@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 
 from sqlhelpers import Runtime, Settings
 from sqlhelpers.cli import doctoring
+from sqlhelpers.defaults import default_hooks
 from sqlhelpers.doctor import (
     connecting,
     databases,
@@ -28,7 +29,6 @@ from sqlhelpers.doctor import (
     sqlitefile,
 )
 from sqlhelpers.doctor.findings import Examined
-from sqlhelpers.defaults import default_hooks
 from sqlhelpers.exceptions import SettingsError
 from sqlhelpers.locks import only_run
 from sqlhelpers.plugin_manager import PluginInfo, PluginManager
