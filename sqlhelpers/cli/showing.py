@@ -81,7 +81,10 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
 @cli.command()
 @json_option
 def plugins(*, as_json: bool) -> None:
-    """List apps, plugins and adapters: versions, hooks, and why something is not loaded."""
+    """List apps, plugins and adapters: versions, hooks, and why something is not loaded.
+
+    Example: sqlhelpers plugins --json
+    """
     manager, failure = _found()
     if as_json:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
@@ -111,7 +114,10 @@ def _found() -> tuple[PluginManager, DiscoveryError | None]:
 @cli.command()
 @json_option
 def config(*, as_json: bool) -> None:
-    """Show every setting, its value, and where it came from."""
+    """Show every setting, its value, and where it came from.
+
+    Example: sqlhelpers config --json
+    """
     with open_settings() as settings:
         rows = list(settings.origins())
     if as_json:
