@@ -117,7 +117,9 @@ databases = click.option(
     shell_complete=lambda ctx, _param, start: [name for name in _configured(ctx) if name.startswith(start)],
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-database = click.option("-d", "--database", "bind", metavar="NAME", default="default", show_default=True, help="The database.")
+database = click.option(
+    "-d", "--database", "bind", metavar="NAME", default="default", show_default=True, help="The database."
+)
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
