@@ -23,6 +23,7 @@ extensions = [
     "sphinx_copybutton",
     "command_reference",
     "error_reference",
+    "foreign_names",
     "setting_reference",
 ]
 exclude_patterns = ["_build"]
@@ -35,6 +36,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 autodoc_inherit_docstrings = False
+napoleon_attr_annotations = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 python_use_unqualified_type_names = True
@@ -43,7 +45,9 @@ python_maximum_signature_line_length = 88
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!sqlhelpers).*"),  # what others document: building needs no network
-    (r"py:.*", r"sqlhelpers[\w.]*\.[A-Z]"),  # type variables
+    (r"py:.*", r"sqlhelpers[\w.]*\.[A-Z](_co)?"),  # type variables
+    (r"py:.*", r"sqlhelpers\.(database\.Database|registry\.AppRegistry)"),  # what public classes are made of
+    (r"py:.*", r"sqlhelpers_click\.passing\.\w+"),  # what a decorator returns
 ]
 
 html_theme = "furo"

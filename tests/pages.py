@@ -2,6 +2,7 @@
 
 - ``python`` runs in one namespace for the page. If the first line is ``# shop/models.py``, it is written to that file.
 - ``toml`` is written to the file that its first line names, else to ``pyproject.toml``, which must then be settings.
+- ``ini`` is written to the file that its first line names.
 - ``console``: what follows ``$`` is run by bash. If the page shows output, that is what has to come; ``...`` stands
   for anything. A command that shows ``error:`` may fail, every other one has to succeed; ``&`` leaves it running.
 - ``<!-- skip: next "why" -->`` before a block leaves it out. It shows in the source only.
@@ -74,7 +75,7 @@ class PageRun:
         changed = {"PATH": path, "PYTHONPATH": "", "UVICORN_PORT": str(self._port), "NO_COLOR": "1", **(env or {})}
         self._env = {name: text for name, text in {**os.environ, **changed}.items() if text is not None}
         self._left_running: list[subprocess.Popen[bytes]] = []
-        kinds = {"python": self._python, "toml": self._toml, "console": self._console}
+        kinds = {"python": self._python, "toml": self._toml, "console": self._console, "ini": self._ini}
         parsers = [CodeBlockParser(language, evaluator) for language, evaluator in kinds.items()]
         self._document = Document.parse(str(page), SkipParser(), *parsers)
         self.namespace: dict[str, Any] = self._document.namespace
@@ -111,6 +112,9 @@ class PageRun:
         if not self._written(example):
             self._project.write_pyproject(example.parsed)
         Settings()
+
+    def _ini(self, example: Example) -> None:
+        assert self._written(example), f"line {example.line}: the first line has to name a file"
 
     def _console(self, example: Example) -> None:
         shown = _COMMAND.split(example.parsed)
