@@ -14,9 +14,10 @@ EXAMPLES := -e examples/countries -e examples/bookshop
 PORT ?= 8000
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test bench check lint types contracts docs wheel minimum pythons constraints clean
+.PHONY: help demo serve test bench check hooks lint types contracts docs wheel minimum pythons constraints clean
 
 help: ## show what there is to make
+	@echo 'make TARGET; each sets up what it needs in $(VENV). ARGS="-k name" goes to pytest. Begin with: make demo, make test'
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show a few rows, and ask its API once over HTTP
@@ -44,6 +45,9 @@ bench: $(VENV)/.dev ## what all costs beside plain Alembic and SQLAlchemy, in a 
 	@$(BIN)/python tests/benchmarks/everything.py $(if $(FULL),full)
 
 check: lint types contracts docs wheel minimum pythons ## run every check but the tests on the newest versions
+
+hooks: $(VENV)/.dev ## let git check style and leftovers at each commit
+	@$(BIN)/pre-commit install
 
 lint: $(VENV)/.dev ## style, with every rule of ruff
 	@$(BIN)/ruff check .

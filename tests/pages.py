@@ -1,4 +1,4 @@
-"""The code blocks of README.md and of the pages in docs/, run in the order in which a reader meets them.
+"""The code blocks of README.md, CONTRIBUTING.md and the pages in docs/, run in the order in which a reader meets them.
 
 - ``python`` runs in one namespace for the page. If the first line is ``# shop/models.py``, it is written to that file.
 - ``toml`` is written to the file that its first line names, else to ``pyproject.toml``, which must then be settings.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sybil import Example
 
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *(file for file in DOCS.rglob("*.md") if "_build" not in file.parts)])
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\b")
 _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n?", re.MULTILINE)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import yaml
+from fastapi import FastAPI
 from pages import DOCS, PAGES, PageRun, blocks, links
 from wheels import ROOT, Environment
+
+import sqlhelpers_fastapi
+from sqlhelpers import Runtime, Settings, cli
 
 #: Pages whose blocks other tests run, because there is more to see than that they do.
 ELSEWHERE = {
@@ -12,7 +17,7 @@ ELSEWHERE = {
     "flask.md": "tests/plugins/test_flask_page.py",
 }
 #: Pages that use the bookshop of the examples, which is installed beside the tests.
-WITH_BOOKSHOP = {"asyncio.md", "click.md"}
+WITH_BOOKSHOP = {"README.md", "asyncio.md", "click.md"}
 ANYWHERE = [page for page in PAGES if page.name not in {*ELSEWHERE, *WITH_BOOKSHOP}]
 #: What a fenced block may be, beside a directive of Sphinx.
 KINDS = {"python", "toml", "console", "text", "yaml", "ini", "sql", "json"}
@@ -45,13 +50,13 @@ def test_every_block_runs(page, project, request):
     run.run()
 
 
-@pytest.mark.parametrize("page", sorted(WITH_BOOKSHOP))
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name in WITH_BOOKSHOP], ids=lambda page: page.name)
 def test_every_block_runs_with_the_bookshop(page, project, monkeypatch):
     """The same with the models of the example."""
     monkeypatch.delenv("SQLHELPERS_DISABLE_PLUGINS")
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{project.folder}/shop.db")
 
-    PageRun(DOCS / page, project).run()
+    PageRun(page, project).run()
 
 
 def test_pages_that_are_run_elsewhere_are_run():
@@ -66,6 +71,20 @@ def test_blocks_are_of_kinds_that_are_run(page):
     kinds = {info for info, _ in blocks(page) if not info.startswith("{")}
 
     assert kinds - KINDS == set()
+
+
+def test_the_deployment_of_kubernetes(project):  # noqa: ARG001  # no setting comes from elsewhere
+    """Its command and its probes are those that there are."""
+    (text,) = (text for kind, text in blocks(DOCS / "howto" / "kubernetes.md") if kind == "yaml")
+    pod = yaml.safe_load(text)["spec"]["template"]["spec"]
+    (first,), (service,) = pod["initContainers"], pod["containers"]
+    app = FastAPI()
+    sqlhelpers_fastapi.attach(app, Runtime(Settings(databases={})))
+
+    with pytest.raises(cli.Failure, match="no database named"):  # which comes after the arguments have been understood
+        cli.cli.main([*first["command"][1:]], standalone_mode=False)
+    paths = {service[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")}
+    assert paths <= {route.path for route in app.routes}
 
 
 @for_each_page
