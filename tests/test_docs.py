@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import importlib
 import inspect
+import os
 import re
 import sys
 
 import pytest
+from filelock import FileLock
 from pages import DOCS
 from projects import run
 from wheels import ROOT
@@ -44,13 +46,22 @@ PUBLIC = {
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The built pages, with any warning an error."""
-    folder = tmp_path_factory.mktemp("site")
+    """The built pages, with any warning an error; built once for all processes of a test run."""
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent / "site" if is_shared else tmp_path_factory.mktemp("site")
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "built").exists():
+            build(folder)
+            (folder / "built").touch()
+    return folder / "html"
+
+
+def build(folder):
+    """Build the pages into ``html`` below a folder."""
     options = ("-b", "html", "-W", "--keep-going", "-n", "-q", "-d", folder / "doctrees")
     env = {"SQLHELPERS_DISABLE_PLUGINS": "countries,bookshop"}
     done = run([sys.executable, "-m", "sphinx", *options, DOCS, folder / "html"], ROOT, env, timeout=300)
     assert done.status == 0, done.output
-    return folder / "html"
 
 
 def text_of(page):
