@@ -36,7 +36,6 @@ class CommandReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each command."""
-        self.env.note_reread()  # what it reads is not the page
         text = "\n\n".join(_section(context) for context in all_commands())
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 

@@ -54,7 +54,6 @@ class SettingReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the description of each setting, in the order of the models."""
-        self.env.note_reread()  # what it reads is not the page
         path = tuple((self.arguments or [""])[0].split(".")) if self.arguments else ()
         model = model_at(path)
         text = "\n\n".join(_entry(path, name, field, model) for name, field in fields(model))
