@@ -5,6 +5,12 @@ from __future__ import annotations
 import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pygments.lexers.special import TextLexer
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -63,3 +69,8 @@ html_theme_options = {"navigation_with_keys": True}
 copybutton_prompt_text = r"\$ "
 copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
+
+
+def setup(app: Sphinx) -> None:
+    """Show Mermaid as the text that it is: drawing it would need a script from elsewhere."""
+    app.add_lexer("mermaid", TextLexer)

@@ -6,6 +6,7 @@
 - ``console``: what follows ``$`` is run by bash. If the page shows output, that is what has to come; ``...`` stands
   for anything. A command that shows ``error:`` may fail, every other one has to succeed; ``&`` leaves it running.
 - ``<!-- skip: next "why" -->`` before a block leaves it out. It shows in the source only.
+- ``<!-- run by: tests/... -->`` in a page says that a test of its own runs its blocks, because there is more to see.
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     """Return all fenced blocks of a page: what follows the fence, and the text."""
     found = re.findall(r"^(`{3,}|:{3,})([^\n]*)\n(.*?)^\1", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     return [(info, text) for _, info, text in found if info]
+
+
+def run_by(page: Path) -> str | None:
+    """Return the test that a page says its blocks are run by; None if they are run as those of any page."""
+    found = re.search(r"^<!-- run by: (\S+) -->$", page.read_text("utf-8"), re.MULTILINE)
+    return found[1] if found else None
 
 
 class PageRun:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import pytest
 import yaml
 from fastapi import FastAPI
-from pages import DOCS, PAGES, PageRun, blocks, links
+from pages import DOCS, PAGES, PageRun, blocks, links, run_by
 from wheels import ROOT, Environment
 
 import sqlhelpers_fastapi
 from sqlhelpers import Runtime, Settings, cli
 
-#: Pages whose blocks other tests run, because there is more to see than that they do.
-ELSEWHERE = {
-    "fastapi.md": "tests/plugins/test_fastapi_page.py",
-    "flask.md": "tests/plugins/test_flask_page.py",
-}
 #: Pages that use the bookshop of the examples, which is installed beside the tests.
 WITH_BOOKSHOP = {"README.md", "asyncio.md", "click.md"}
-ANYWHERE = [page for page in PAGES if page.name not in {*ELSEWHERE, *WITH_BOOKSHOP}]
+ANYWHERE = [page for page in PAGES if page.name not in WITH_BOOKSHOP and not run_by(page)]
 #: What a fenced block may be, beside a directive of Sphinx.
-KINDS = {"python", "toml", "console", "text", "yaml", "ini", "sql", "json"}
+KINDS = {"python", "toml", "console", "ini", "text", "yaml", "sql", "json", "mermaid"}
 
 for_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -59,10 +54,12 @@ def test_every_block_runs_with_the_bookshop(page, project, monkeypatch):
     PageRun(page, project).run()
 
 
-def test_pages_that_are_run_elsewhere_are_run():
-    """By a test that names the page."""
-    for page, test in ELSEWHERE.items():
-        assert f'"{page}"' in (ROOT / test).read_text("utf-8")
+@for_each_page
+def test_pages_that_are_run_elsewhere_are_run(page):
+    """The test that such a page names is there, and names the page."""
+    test = run_by(page)
+
+    assert not test or f'"{page.name}"' in (ROOT / test).read_text("utf-8")
 
 
 @for_each_page
