@@ -4,7 +4,8 @@
 - ``toml`` is written to the file that its first line names, else to ``pyproject.toml``, which must then be settings.
 - ``ini`` is written to the file that its first line names.
 - ``console``: what follows ``$`` is run by bash. If the page shows output, that is what has to come; ``...`` stands
-  for anything. A command that shows ``error:`` may fail, every other one has to succeed; ``&`` leaves it running.
+  for anything in a line, and alone for any number of lines. A command that shows ``error:`` may fail, every other one
+  has to succeed; ``&`` leaves it running.
 - ``<!-- skip: next "why" -->`` before a block leaves it out. It shows in the source only.
 - ``<!-- run by: tests/... -->`` in a page says that a test of its own runs its blocks, because there is more to see.
 """
@@ -146,9 +147,8 @@ class PageRun:
             check=False,
         )
         got = _SHOWN_PORT.sub(r"\1:8000", done.stdout.replace(f":{self._port}", ":8000"))
-        pattern = re.escape(_plain(expected)).replace(r"\.\.\.", ".*")
         assert done.returncode == 0 or "error:" in expected, f"{where}: status {done.returncode}\n{got}"
-        assert not expected.strip() or re.fullmatch(pattern, _plain(got), re.DOTALL), (
+        assert not expected.strip() or _pattern(expected).fullmatch(f"{_plain(got)}\n"), (
             f"{where}\n-- shown\n{_plain(expected)}\n-- got\n{_plain(got)}"
         )
 
@@ -188,6 +188,16 @@ async def _awaited(result: Any) -> None:
 
 def _plain(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def _pattern(expected: str) -> re.Pattern[str]:
+    """Return what output has to look like."""
+    anything = re.escape("...")
+    lines = (
+        r"(?:.*\n)*" if line == "..." else re.escape(line).replace(anything, ".*") + r"\n"
+        for line in _plain(expected).splitlines()
+    )
+    return re.compile("".join(lines))
 
 
 def _free_port() -> int:

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 #: What arguments are, since click has no help for them.
 _ARGUMENTS = {
     "app": "The name of an app, as `sqlhelpers plugins` lists it.",
+    "apps": "Names of apps, as `sqlhelpers plugins` lists them.",
     "revision": "A revision of the app; `-1` for the one before, `base` for none.",
 }
 _EXAMPLE = re.compile(r"\s*^Examples?:\s*", re.MULTILINE)
@@ -56,7 +57,7 @@ def all_commands(parent: click.Context | None = None) -> Iterator[click.Context]
 
 def _section(context: click.Context) -> str:
     command, path = context.command, context.command_path
-    told, _, example = _parts(inspect.cleandoc(command.help or ""))
+    told, example = _parts(inspect.cleandoc(command.help or ""))
     if not example:
         _log.warning("the help of the command %s has no example", path)
     usage = " ".join(command.collect_usage_pieces(context))
@@ -66,9 +67,10 @@ def _section(context: click.Context) -> str:
     return "\n\n".join(parts)
 
 
-def _parts(help_: str) -> tuple[str, str, str]:
-    told, *example = _EXAMPLE.split(help_.replace("\b\n", ""), maxsplit=1)
-    return told, "", "\n$ ".join(line.strip() for line in (example or [""])[0].splitlines() if line.strip())
+def _parts(text: str) -> tuple[str, str]:
+    """Return what the help of a command tells, and its examples, each line but the first with its prompt."""
+    told, *example = _EXAMPLE.split(text.replace("\b\n", ""), maxsplit=1)
+    return told, "\n$ ".join(line.strip() for line in "".join(example).splitlines() if line.strip())
 
 
 def _parameter(path: str, parameter: click.Parameter, context: click.Context) -> str:
@@ -78,9 +80,11 @@ def _parameter(path: str, parameter: click.Parameter, context: click.Context) ->
             _log.warning("the option %s of %s has no help", parameter.name, path)
         return f":::{{option}} {names}\n\n{text}\n:::"
     choices = getattr(parameter.type, "choices", None)
-    said = "One of " + ", ".join(f"`{each}`" for each in choices) + "." if choices else _ARGUMENTS[parameter.name]
-    optional = "" if parameter.required else " May be left out where there is only one."
-    return f":::{{option}} {str(parameter.name).upper()}\n\n{said}{optional}\n:::"
+    listed = f"One of {', '.join(f'`{each}`' for each in choices)}." if choices else ""
+    said = listed or _ARGUMENTS.get(str(parameter.name), "")
+    number = " Any number of them." if parameter.nargs < 0 else ""
+    optional = "" if parameter.required else " May be left out."
+    return f":::{{option}} {str(parameter.name).upper()}\n\n{said}{number}{optional}\n:::"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
