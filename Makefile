@@ -14,9 +14,10 @@ EXAMPLES := -e examples/countries -e examples/bookshop
 PORT ?= 8000
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test bench check lint types contracts wheel minimum pythons constraints docs-drawings clean
+.PHONY: help demo serve test bench check hooks lint types contracts docs docs-drawings wheel minimum pythons constraints clean
 
 help: ## show what there is to make
+	@echo 'make TARGET; each sets up what it needs in $(VENV). ARGS="-k name" goes to pytest. Begin with: make demo, make test'
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.demo ## sync the bookshop's databases on embedded SQLite, show a few rows, and ask its API once over HTTP
@@ -43,7 +44,10 @@ test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and M
 bench: $(VENV)/.dev ## what all costs beside plain Alembic and SQLAlchemy, in a table and build/bench.json (FULL=1: all rounds)
 	@$(BIN)/python tests/benchmarks/everything.py $(if $(FULL),full)
 
-check: lint types contracts wheel minimum pythons ## run every check but the tests on the newest versions
+check: lint types contracts docs wheel minimum pythons ## run every check but the tests on the newest versions
+
+hooks: $(VENV)/.dev ## let git check style and leftovers at each commit
+	@$(BIN)/pre-commit install
 
 lint: $(VENV)/.dev ## style, with every rule of ruff
 	@$(BIN)/ruff check .
@@ -55,6 +59,10 @@ types: $(VENV)/.dev ## types, with mypy and pyright
 
 contracts: $(VENV)/.dev ## which module may import which
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## the documentation, as build/docs/index.html; a warning is an error
+	@$(BIN)/python -m sphinx -E -b html -d build/doctrees -W --keep-going -n -q docs build/docs
+	@echo '== the pages are in build/docs; begin with build/docs/index.html'
 
 wheel: $(VENV)/.dev ## the built wheel, installed alone into a fresh environment
 	@echo '== the wheel alone'

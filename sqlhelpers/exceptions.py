@@ -40,6 +40,8 @@ class SqlhelpersError(Exception):
 
     Its text is one line: what is at fault, and the next step. ``exit_status`` is what the
     command line ends with.
+
+    Cure: catch this class to catch all of them; do what the text says.
     """
 
     exit_status = 1
@@ -64,7 +66,10 @@ class _Gathered(SqlhelpersError):
 
 
 class ConfigurationError(SqlhelpersError):
-    """The settings, the plugins or the call are wrong; the database was not touched."""
+    """The settings, the plugins or the call are wrong; the database was not touched.
+
+    Cure: correct what the text names; ``sqlhelpers config`` and ``sqlhelpers plugins`` show what is there.
+    """
 
     exit_status = 2
 
@@ -73,6 +78,8 @@ class SettingsError(ConfigurationError):
     """One or more settings are unknown, misspelt or have a wrong value.
 
     ``problems`` has one line for each, with the place where the value came from.
+
+    Cure: change it in that place. For a misspelt one, the text suggests the near name.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -86,11 +93,17 @@ class SettingsError(ConfigurationError):
 
 
 class InvalidURL(ConfigurationError, ValueError):
-    """A database URL cannot be read or used. Its text never holds the URL's password."""
+    """A database URL cannot be read or used. Its text never holds the URL's password.
+
+    Cure: write ``dialect://user:password@host/database``, with ``@`` in a password as ``%40`` and ``/`` as ``%2F``.
+    """
 
 
 class UnknownBind(ConfigurationError):
-    """No database is configured under ``bind``."""
+    """No database is configured under ``bind``.
+
+    Cure: set ``DATABASE_URL``, or add the database under ``[tool.sqlhelpers.databases]``.
+    """
 
     def __init__(self, bind: str, known: Iterable[str], hint: str = "") -> None:
         self.bind = bind
@@ -100,11 +113,17 @@ class UnknownBind(ConfigurationError):
 
 
 class DriverNotInstalled(ConfigurationError):
-    """The package of a database driver is missing; the text names the extra that brings it."""
+    """The package of a database driver is missing.
+
+    Cure: install the extra that the text names, or write a driver that is installed in the URL.
+    """
 
 
 class PluginError(ConfigurationError):
-    """The root of the errors that name a plugin: ``plugin`` is its name and distribution."""
+    """The root of the errors that name a plugin: ``plugin`` is its name and distribution.
+
+    Cure: mend or update that distribution, or leave the plugin out: ``SQLHELPERS_DISABLE_PLUGINS=NAME``.
+    """
 
     def __init__(self, plugin: str, problem: str) -> None:
         self.plugin = plugin
@@ -112,25 +131,39 @@ class PluginError(ConfigurationError):
 
 
 class PluginLoadError(PluginError):
-    """A plugin cannot be imported, or its name is taken."""
+    """A plugin cannot be imported, or its name is taken.
+
+    Cure: install what its import misses, as the ``__cause__`` says; of two with one name, keep one.
+    """
 
 
 class InvalidHook(PluginError):
-    """A hook is misspelt, has a wrong signature, or returned something of a wrong type."""
+    """A hook is misspelt, has a wrong signature, or returned something of a wrong type.
+
+    Cure: compare the plugin's function with the hook's description.
+    """
 
 
 class HookFailed(PluginError):
-    """A hook raised an exception, which is the ``__cause__``."""
+    """A hook raised an exception, which is the ``__cause__``.
+
+    Cure: mend what the plugin says is wrong; ``--debug`` shows where in the plugin it was raised.
+    """
 
 
 class AdapterNotInstalled(ConfigurationError):
-    """There is no adapter for the framework, or the framework itself is not installed."""
+    """There is no adapter for the framework, or the framework itself is not installed.
+
+    Cure: install the extra that the text names. ``sqlhelpers plugins`` lists the adapters.
+    """
 
 
 class AppError(ConfigurationError):
     """An app, or how several fit together, is wrong: names, tables, order, models.
 
     ``apps`` has the names of those at fault, as far as they are known.
+
+    Cure: change the app, or what ``[tool.sqlhelpers.apps]`` says about it; the text names the modules or tables.
     """
 
     def __init__(self, problem: str, apps: Iterable[str] = ()) -> None:
@@ -139,23 +172,38 @@ class AppError(ConfigurationError):
 
 
 class MigrationsNotFound(AppError):
-    """An app's migrations folder is missing, or there is no revision in it."""
+    """An app's migrations folder is missing, or there is no revision in it.
+
+    Cure: put the folder into the wheel, write the first revision, or say ``migrations = false`` if there are none.
+    """
 
 
 class NoSession(ConfigurationError):
-    """A model was asked without a session, and no open one, or more than one, could be meant."""
+    """A model was asked without a session, and none or several could be meant, or with one that is over.
+
+    Cure: pass the session, or ask within ``with manager.session():``. After a response has started, use a provider.
+    """
 
 
 class DiscoveryError(_Gathered, ConfigurationError):
-    """Everything that went wrong while plugins and apps were loaded; ``errors`` holds each."""
+    """Everything that went wrong while plugins and apps were loaded; ``errors`` holds each.
+
+    Cure: that of each error in it.
+    """
 
 
 class DatabaseFailure(SqlhelpersError):
-    """A database cannot be reached, does not let us in, or failed at what it was asked."""
+    """A database cannot be reached, does not let us in, or failed at what it was asked.
+
+    Cure: the text has what the driver said. A server that is still starting is waited for with ``run-sync --wait``.
+    """
 
 
 class MigrationFailed(DatabaseFailure):
-    """A revision raised an exception, which is the ``__cause__``."""
+    """A revision raised an exception, which is the ``__cause__``.
+
+    Cure: mend the revision, or the data, and run again; on MariaDB and MySQL after ``sqlhelpers repair``.
+    """
 
     def __init__(self, app: str | None, revision: str, path: str, reason: str) -> None:
         self.app = app
@@ -166,11 +214,17 @@ class MigrationFailed(DatabaseFailure):
 
 
 class PoolerNotSet(DatabaseFailure):
-    """A prepared statement was lost, as a pooler that lends connections for a transaction at a time does it."""
+    """A prepared statement was lost, as a pooler that lends connections for a transaction at a time does it.
+
+    Cure: set ``pooler = "transaction"`` for this database.
+    """
 
 
 class SeveralFailures(_Gathered, DatabaseFailure):
-    """More than one database of a run failed; ``errors`` holds each."""
+    """More than one database of a run failed; ``errors`` holds each.
+
+    Cure: that of each error in it.
+    """
 
     @property
     def exit_status(self) -> int:  # type: ignore[override]  # the worst of what it gathers
@@ -179,13 +233,19 @@ class SeveralFailures(_Gathered, DatabaseFailure):
 
 
 class Refused(SqlhelpersError):
-    """sqlhelpers will not go on without a person's decision; nothing was changed."""
+    """sqlhelpers will not go on without a person's decision; nothing was changed.
+
+    Cure: decide. The text says why, and which command carries out your decision.
+    """
 
     exit_status = 3
 
 
 class MultipleHeads(Refused):
-    """An app's history has several heads; they have to be merged first."""
+    """An app's history has several heads; they have to be merged first.
+
+    Cure: merge them into one revision with the command that the text names.
+    """
 
     def __init__(self, app: str | None, heads: Iterable[tuple[str, str]]) -> None:
         self.app = app
@@ -201,14 +261,24 @@ class NothingToWrite(Refused):
 
 
 class StateRefused(_Gathered, Refused):
-    """A database is in a state that must not be changed unasked; ``errors`` says why, app by app."""
+    """A database is in a state that must not be changed unasked; ``errors`` says why, app by app.
+
+    Cure: for tables without a revision, ``sqlhelpers adopt``; for a revision that is not known, the newer version of
+    the app that has it; for one that was interrupted, your work by hand, and then ``sqlhelpers repair``.
+    """
 
 
 class InvalidCursor(SqlhelpersError, ValueError):
-    """The cursor of a page was changed, was made with another secret, or is that of a query in another order."""
+    """The cursor of a page was changed, was made with another secret, or is that of a query in another order.
+
+    Cure: begin with the first page; in a service, answer with 400. A secret that was changed ends all old cursors.
+    """
 
 
 class LockTimeout(SqlhelpersError):
-    """Another run did not end in time."""
+    """Another run did not end in time; the text says who holds the lock.
+
+    Cure: run again when the holder has ended, or set a longer ``lock_timeout``.
+    """
 
     exit_status = 4

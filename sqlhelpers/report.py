@@ -16,7 +16,7 @@ class DatabaseStatus(enum.Enum):
     UP_TO_DATE = enum.auto()
     """The schema is at the newest revisions."""
     NO_INFO = enum.auto()
-    """There is nothing yet: no table, no revision."""
+    """There is nothing yet, neither a table nor a revision."""
     UPGRADE_AVAILABLE = enum.auto()
     """There are revisions to run."""
     UNVERSIONED = enum.auto()

@@ -54,6 +54,38 @@ class SQLAlchemySettings(BaseModel):
 
     https://docs.sqlalchemy.org/en/21/core/engines.html#sqlalchemy.create_engine.
     Options that only one dialect knows are accepted where the URL has that dialect.
+
+    Attributes:
+        url: the database, with or without a driver: ``postgresql://user:password@host/database``.
+        connect_args: what the driver's own ``connect`` is given.
+        creator: a function that makes the driver's connections, instead of the URL.
+        echo: log every statement; ``"debug"`` logs the rows as well.
+        echo_pool: log what the pool does.
+        enable_from_linting: warn of a SELECT whose tables are not joined.
+        execution_options: the options that every statement gets.
+        hide_parameters: leave the values of statements out of logs and errors.
+        insertmanyvalues_page_size: how many rows one INSERT has.
+        isolation_level: the isolation level of transactions.
+        json_deserializer: a function that reads JSON columns.
+        json_serializer: a function that writes JSON columns.
+        label_length: how long labels of columns in statements may be.
+        logging_name: what the engine is called in logs.
+        max_identifier_length: how long names may be, where the server has another limit than its dialect.
+        max_overflow: how many connections there may be beside those that the pool keeps; none unless you say otherwise.
+        paramstyle: how the driver writes parameters.
+        plugins: names of SQLAlchemy's own engine plugins to load.
+        pool: a pool that is made already.
+        pool_logging_name: what the pool is called in logs.
+        pool_pre_ping: ask a pooled connection whether it is alive before it is used; true unless you say otherwise.
+        pool_recycle: after how many seconds a pooled connection is replaced.
+        pool_reset_on_return: what ends the transaction of a connection that comes back: ``"rollback"`` or ``"commit"``.
+        pool_size: how many connections the pool keeps; 15 unless you say otherwise.
+        pool_timeout: how many seconds to wait for a connection of the pool; 30 unless you say otherwise.
+        pool_use_lifo: take the connection that came back last, so that idle ones can end.
+        poolclass: the class of the pool.
+        query_cache_size: how many compiled statements are kept.
+        skip_autocommit_rollback: send no ROLLBACK where the isolation level is AUTOCOMMIT.
+        use_insertmanyvalues: put many rows into one INSERT where their keys are asked for.
     """
 
     model_config = {**STRICT, "extra": "allow"}

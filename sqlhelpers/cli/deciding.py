@@ -25,7 +25,8 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
     """
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
         differences = runtime.perform(bind, lambda manager: manager.adopt(app, revision))
-    _refuse_if(differences, f"the tables are not as {'revision ' + revision if revision else 'the models'} has them")
+    made = f"revision {revision} has" if revision else "the models have"
+    _refuse_if(differences, f"the tables are not as {made} them")
     say(f"{bind}  {app or '-'}  adopted" + (f" at {revision}" if revision else ""))
 
 

@@ -86,7 +86,10 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
 @cli.command()
 @json_option
 def plugins(*, as_json: bool) -> None:
-    """List apps, plugins and adapters: versions, hooks, and why something is not loaded."""
+    """List apps, plugins and adapters: versions, hooks, and why something is not loaded.
+
+    Example: sqlhelpers plugins --json
+    """
     manager, failure = _found()
     if as_json:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))

@@ -83,7 +83,7 @@ def table(figures: Sequence[dict[str, Any]]) -> str:
     fields = ("what", "ours", "unit", "target", "beside", "theirs")
     rows = [Figure(**{name: figure[name] for name in fields}).row() for figure in figures]
     lines = [HEADINGS, ["---"] * len(HEADINGS), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines).replace("--help", "`--help`")
 
 
 def main() -> None:

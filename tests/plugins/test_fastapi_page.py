@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from databases import execute
 from fastapi.testclient import TestClient
+from pages import DOCS, PageRun
 from projects import revision_text
 
 from sqlhelpers import NAMING_CONVENTION, health
 
-PAGE = (Path(__file__).parents[2] / "docs" / "fastapi.md").read_text("utf-8")
+PAGE = DOCS / "fastapi.md"
 MODELS = f"""
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -31,20 +30,13 @@ class Book(Base):
 CREATE = 'op.create_table("book", sa.Column("isbn", sa.String, primary_key=True))'
 
 
-def blocks(language):
-    """Return all code blocks of the page in a language, as one text."""
-    return "\n\n".join(re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
-
-
 @pytest.fixture
-def service(project):
+def service(project, monkeypatch):
     """The program of the page, with an app for its model, and the same table in the second database."""
     project.write_app("shop", MODELS, {"r1.py": revision_text("r1", CREATE)})
-    project.write_pyproject(blocks("toml") + '[tool.sqlhelpers.apps.shop]\npackage = "shop"\n')
+    monkeypatch.setenv("SQLHELPERS_APPS__SHOP__PACKAGE", "shop")
     execute(f"sqlite:///{project.folder}/reports.db", "CREATE TABLE book (isbn VARCHAR PRIMARY KEY)")
-    project.write("service.py", blocks("python"))
-    yield importlib.import_module("service")
-    sys.modules.pop("service")
+    return SimpleNamespace(**PageRun(PAGE, project).run())
 
 
 def test_the_examples_work(service):
@@ -68,4 +60,4 @@ def test_the_page_knows_every_detail():
     said = set(re.findall(r"^([a-z ]+?)  *(?:yes|no) ", health.__doc__, re.MULTILINE))
 
     assert len(said) == 10
-    assert {word for word in said if f"`{word}`" not in PAGE} == set()
+    assert {word for word in said if f"`{word}`" not in PAGE.read_text("utf-8")} == set()

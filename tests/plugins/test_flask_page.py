@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import re
-import sys
-from pathlib import Path
-
 import pytest
+from pages import DOCS, PageRun
 from projects import revision_text
 
-PAGE = (Path(__file__).parents[2] / "docs" / "flask.md").read_text("utf-8")
+PAGE = DOCS / "flask.md"
 MODELS = """
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -26,21 +22,14 @@ class Book(Base):
 CREATE = 'op.create_table("book", sa.Column("isbn", sa.String, primary_key=True))'
 
 
-def blocks(language):
-    """Return all code blocks of the page in a language, as one text."""
-    return "\n\n".join(re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
-
-
 @pytest.fixture
-def app(project):
+def app(project, monkeypatch):
     """The application of the page, with an app for its model."""
     project.write_app("shop", MODELS, {"r1.py": revision_text("r1", CREATE)})
-    project.write_pyproject(blocks("toml") + '[tool.sqlhelpers.apps.shop]\npackage = "shop"\n')
-    project.write("service.py", blocks("python"))
-    app = importlib.import_module("service").app
+    monkeypatch.setenv("SQLHELPERS_APPS__SHOP__PACKAGE", "shop")
+    app = PageRun(PAGE, project).run()["app"]
     yield app
     app.extensions["sqlhelpers"].dispose()
-    sys.modules.pop("service")
 
 
 def test_the_examples_work(app):

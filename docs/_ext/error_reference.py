@@ -1,0 +1,64 @@
+"""The directive ``error-reference``: every class of error with its cause and its cure, read from the docstrings.
+
+A class without a paragraph that begins with ``Cure:`` is a warning, which ends the build.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from sqlhelpers import exceptions
+from sqlhelpers.exceptions import SqlhelpersError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docutils import nodes
+    from sphinx.application import Sphinx
+    from sphinx.util.typing import ExtensionMetadata
+
+_log = logging.getLogger(__name__)
+
+
+class ErrorReference(SphinxDirective):
+    """The tree of errors, and each of them."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the tree as it stands in the module, and a description of each class in its order."""
+        tree = (exceptions.__doc__ or "").partition("\n\n")[2].rstrip()
+        entries = "\n\n".join(map(_entry, all_errors()))
+        return [
+            *self.parse_text_to_nodes(f"```text\n{tree}\n```"),
+            *self.parse_text_to_nodes(entries, allow_section_headings=True),
+        ]
+
+
+def all_errors() -> Iterator[type[SqlhelpersError]]:
+    """Yield the classes of the tree, in the order of the module."""
+    for name, each in vars(exceptions).items():
+        if inspect.isclass(each) and issubclass(each, SqlhelpersError) and not name.startswith("_"):
+            yield each
+
+
+def _entry(error: type[SqlhelpersError]) -> str:
+    cause, _, cure = (inspect.getdoc(error) or "").partition("\n\nCure: ")
+    if not cure:
+        _log.warning("the docstring of the error %s has no paragraph that begins with 'Cure:'", error.__name__)
+    status = error.exit_status if isinstance(error.exit_status, int) else "the highest of what it holds"
+    parents = ", ".join(f"`{base.__name__}`" for base in error.__bases__ if not base.__name__.startswith("_"))
+    heading = f"## {error.__name__}\n\n" if SqlhelpersError in (error, *error.__bases__) else ""
+    return (
+        f"{heading}::::{{py:exception}} sqlhelpers.exceptions.{error.__name__}\n\n"
+        f"Exit status {status}; a kind of {parents}.\n\n{cause}\n\n"
+        f"**Cure:** {cure}\n::::"
+    )
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Add the directive."""
+    app.add_directive("error-reference", ErrorReference)
+    return {"parallel_read_safe": True}
