@@ -257,7 +257,10 @@ class MultipleHeads(Refused):
 
 
 class NothingToWrite(Refused):
-    """A revision was asked for, and would do nothing; no file was written."""
+    """A revision was asked for, and would do nothing; no file was written.
+
+    Cure: none, if the models are as they should be; ``--empty`` writes a revision to be filled by hand.
+    """
 
 
 class StateRefused(_Gathered, Refused):

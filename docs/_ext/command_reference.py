@@ -63,7 +63,7 @@ def _section(context: click.Context) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
     parts = [f"## {path}", told, f"```console\n$ {example}\n```", f"Usage: `{path} {usage}`"]
     parts += [f":::{{program}} {path}\n:::"]
-    parts += [_parameter(path, each, context) for each in command.params]
+    parts += [_parameter(path, each, context) for each in command.params if not getattr(each, "hidden", False)]
     return "\n\n".join(parts)
 
 

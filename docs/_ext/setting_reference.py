@@ -43,6 +43,7 @@ _WORDS: dict[Any, str] = {
     dict[str, Any]: "table",
     dict[str, str | int]: "table",
     list[str]: "list of texts",
+    tuple[dict[str, str], ...]: "list of tables of texts",
     Any: "anything",
 }
 

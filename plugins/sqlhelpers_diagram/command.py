@@ -26,7 +26,13 @@ _FORMATS = ("mermaid", "dot", "svg")
 @click.option("-d", "--database", "bind", metavar="NAME", help="Only the apps in this database.")
 @click.option("--format", "wanted", type=click.Choice(_FORMATS), help="Default: by the suffix of FILE, else mermaid.")
 @click.option("-o", "--output", "file", metavar="FILE", help="Write to FILE, .mmd, .md, .dot or .svg, not to stdout.")
-@click.option("--columns", type=click.Choice(["all", "keys", "none"]), default="all", show_default=True)
+@click.option(
+    "--columns",
+    type=click.Choice(["all", "keys", "none"]),
+    default="all",
+    show_default=True,
+    help="Which columns to draw.",
+)
 def diagram(
     apps: Sequence[str],
     bind: str | None,
