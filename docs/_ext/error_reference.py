@@ -1,4 +1,4 @@
-"""The directive ``error-reference``: every class of error with its cause and its cure, read from the docstrings.
+"""The directives ``error-tree`` and ``error-reference``: every error with its cause and cure, read from the docstrings.
 
 A class without a paragraph that begins with ``Cure:`` is a warning, which ends the build.
 """
@@ -24,17 +24,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class ErrorReference(SphinxDirective):
-    """The tree of errors, and each of them."""
+class ErrorTree(SphinxDirective):
+    """The tree of errors."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the tree as it stands in the module, and a description of each class in its order."""
+        """Return the tree as it stands in the module."""
         tree = (exceptions.__doc__ or "").partition("\n\n")[2].rstrip()
+        return self.parse_text_to_nodes(f"```text\n{tree}\n```")
+
+
+class ErrorReference(SphinxDirective):
+    """Each error."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a description of each class, in the order of the module."""
         entries = "\n\n".join(map(_entry, all_errors()))
-        return [
-            *self.parse_text_to_nodes(f"```text\n{tree}\n```"),
-            *self.parse_text_to_nodes(entries, allow_section_headings=True),
-        ]
+        return self.parse_text_to_nodes(entries, allow_section_headings=True)
 
 
 def all_errors() -> Iterator[type[SqlhelpersError]]:
@@ -59,6 +64,7 @@ def _entry(error: type[SqlhelpersError]) -> str:
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Add the directive."""
+    """Add the directives."""
     app.add_directive("error-reference", ErrorReference)
+    app.add_directive("error-tree", ErrorTree)
     return {"parallel_read_safe": True}
