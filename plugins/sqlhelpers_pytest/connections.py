@@ -144,7 +144,8 @@ class VirtualConnection:
         """Open a cursor."""
         if server_side and self.shared.home.is_async:
             options["server_side"] = True
-        return VirtualCursor(self, self.shared.real.cursor(*arguments, **options))
+        named = [each for each in arguments if not isinstance(each, type)]  # the class of another driver's cursors
+        return VirtualCursor(self, self.shared.real.cursor(*named, **options))
 
     def commit(self) -> None:
         """Commit what was done on this connection, in the savepoints that hold it."""

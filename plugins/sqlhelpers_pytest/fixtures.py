@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlhelpers.aio import AsyncDatabaseManager
     from sqlhelpers_pytest.binds import ByBind, FreshDatabases
     from sqlhelpers_pytest.kit import Kit
+    from sqlhelpers_pytest.migrating import MigratedDatabase
+    from sqlhelpers_pytest.servers import Server
 
 __all__ = [
     "async_db_manager",
@@ -27,13 +29,18 @@ __all__ = [
     "db_session",
     "db_sessions",
     "fresh_db",
+    "insert_at_revision",
     "sqlhelpers_kit",
+    "sqlhelpers_migrated",
     "sqlhelpers_runtime",
     "sqlhelpers_settings",
 ]
 
 #: Where the kit of a run is.
 KIT = pytest.StashKey["Kit"]()
+
+#: Where its throwaway server is.
+SERVER = pytest.StashKey["Server"]()
 
 
 def asks(names: Collection[str]) -> bool:
@@ -59,8 +66,9 @@ def sqlhelpers_kit(request: pytest.FixtureRequest, sqlhelpers_settings: Settings
     """The kit of this run, which is started with the first test that asks."""
     from sqlhelpers_pytest.kit import Kit
     from sqlhelpers_pytest.options import read_options
+    from sqlhelpers_pytest.serving import server_of
 
-    kit = Kit(sqlhelpers_settings, read_options(request.config, None))
+    kit = Kit(sqlhelpers_settings, read_options(request.config, server_of(request.config)))
     kit.start()
     request.config.stash[KIT] = kit
     yield kit
@@ -144,3 +152,37 @@ def async_db_sessions(sqlhelpers_runtime: Runtime, sqlhelpers_kit: Kit) -> Itera
 def async_db_session(async_db_sessions: ByBind[AsyncSession]) -> AsyncSession:
     """An async session of the default database."""
     return async_db_sessions["default"]
+
+
+@pytest.fixture
+def sqlhelpers_migrated(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> Iterator[MigratedDatabase]:
+    """An empty database for the migrations of an app; those of the apps before it are there."""
+    from sqlhelpers_pytest.migrating import MigratedDatabase
+
+    if sqlhelpers_kit.runtime.apps[sqlhelpers_app].migrations is None:
+        pytest.skip(f"app {sqlhelpers_app!r} has no migrations")
+    migrated = MigratedDatabase(sqlhelpers_kit, sqlhelpers_app)
+    yield migrated
+    migrated.drop()
+
+
+@pytest.fixture
+def insert_at_revision(sqlhelpers_kit: Kit) -> Iterator[Callable[..., MigratedDatabase]]:
+    """Insert rows into a database that is at a revision: ``insert_at_revision(app, revision, {table: rows})``.
+
+    The database that it returns is then upgraded, and its rows are looked at.
+    """
+    from sqlhelpers_pytest.migrating import MigratedDatabase
+
+    made: list[MigratedDatabase] = []
+
+    def insert(app: str, revision: str, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> MigratedDatabase:
+        migrated = MigratedDatabase(sqlhelpers_kit, app)
+        made.append(migrated)
+        migrated.upgrade(revision)
+        migrated.insert(rows)
+        return migrated
+
+    yield insert
+    for each in made:
+        each.drop()

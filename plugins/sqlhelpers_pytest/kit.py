@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlhelpers_pytest.options import Options
 
 _PATIENCE = 10.0  # seconds until a loop in another thread has closed its connections
+_SERVERS_OWN = "numeric_dollar"  # how asyncpg writes parameters; all others understand each other
 _USES = "sqlhelpers_pytest"  # in the info of a pooled connection: which test database it is connected to
 _OUTSIDE = "the database is used outside of a test; ask for db_session, db_manager, sqlhelpers_runtime or fresh_db"
 
@@ -177,7 +178,7 @@ class Kit:
     def _share(self, database: TestDatabase, dialect: Dialect) -> VirtualConnection:
         shared = database.shared
         home = shared.home.engine.dialect
-        if dialect.paramstyle != home.paramstyle:
+        if (dialect.paramstyle == _SERVERS_OWN) != (home.paramstyle == _SERVERS_OWN):
             raise NotIsolated(
                 f"isolated tests share one connection, that of the driver {home.driver}, which an engine for"
                 f" {dialect.driver} cannot use: set sqlhelpers_driver to {'sync' if home.is_async else 'async'} in the"

@@ -31,7 +31,7 @@ class Maker:
         url: its URL.
     """
 
-    administering: str | None = None  # the database to connect to for all that concerns others
+    administering = "information_schema"  # the database to connect to for all that concerns others
 
     def __init__(self, database: Database, url: URL) -> None:
         self.database = database

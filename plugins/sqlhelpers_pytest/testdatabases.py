@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,7 @@ from sqlhelpers_pytest.errors import IsolationLost, NotOurs
 from sqlhelpers_pytest.fingerprints import fingerprint
 from sqlhelpers_pytest.homes import Home, LoopHome
 from sqlhelpers_pytest.makers import Maker, maker_for
+from sqlhelpers_pytest.servers import kit_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +57,7 @@ class TestDatabase:
         self._runtime = runtime
         self._options = options
         self._database = runtime.database(binds[0])
+        self._base = options.server_url(url)
         self.is_isolated = False
         self._fresh: str | None = None
 
@@ -67,14 +67,14 @@ class TestDatabase:
     @cached_property
     def maker(self) -> Maker:
         """What makes its databases."""
-        return maker_for(self._database, self._options.server_url(self.configured), self._options.folder)
+        return maker_for(self._database, self._base, self._options.folder)
 
     @cached_property
     def is_async(self) -> bool:
         """Whether isolated tests share a connection of the async driver."""
-        if self.configured.get_backend_name() not in _DRIVERS or self._options.driver == "sync":
+        if self._base.get_backend_name() not in _DRIVERS or self._options.driver == "sync":
             return False
-        return self._options.driver == "async" or not has_sync_driver(self._database, self.configured)
+        return self._options.driver == "async" or not has_sync_driver(self._database, self._base)
 
     @property
     def template(self) -> str:
@@ -233,7 +233,5 @@ def _has_tables(connection: Connection) -> bool:
 
 def _lock_file(url: URL) -> Path:
     """Return the file that keeps processes of this user apart that would use one database."""
-    folder = Path(tempfile.gettempdir()) / f"sqlhelpers-pytest-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    folder.mkdir(exist_ok=True)
     where = f"{url.get_backend_name()} {url.host} {url.port} {url.database}"
-    return folder / f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.lock"
+    return kit_folder() / f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.lock"
