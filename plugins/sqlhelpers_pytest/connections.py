@@ -153,7 +153,7 @@ class VirtualConnection:
             self._since = None
             try:
                 self.shared.commit(self)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # it is raised as another
                 self.raise_translated(error)
 
     def rollback(self) -> None:
@@ -225,14 +225,15 @@ class VirtualCursor:
             if kind is Kind.BEGINS:
                 return
             if kind is Kind.COMMITS or kind is Kind.ROLLS_BACK:
-                return connection.commit() if kind is Kind.COMMITS else connection.rollback()
+                (connection.commit if kind is Kind.COMMITS else connection.rollback)()
+                return
             frame = connection.enter()
             if name:
                 statement = shared.nest.savepoint(frame, kind, name)
             frame.has_written = frame.has_written or kind is Kind.WRITES
             try:
                 shared.home.call(getattr(self._cursor, method), statement, *arguments, **options)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # the same
                 frame.has_failed = shared.rules.fails_whole
                 connection.raise_translated(error)
 

@@ -39,7 +39,7 @@ __all__ = [
 #: Where the kit of a run is.
 KIT = pytest.StashKey["Kit"]()
 
-#: Where its throwaway server is.
+#: Where its throwaway server is, if there is one.
 SERVER = pytest.StashKey["Server"]()
 
 
@@ -133,13 +133,13 @@ def db_sessions(sqlhelpers_runtime: Runtime) -> Iterator[ByBind[Session]]:
 
 @pytest.fixture
 def db_session(db_sessions: ByBind[Session]) -> Session:
-    """A session of the default database. It may commit; what it has not committed others see once it is flushed."""
+    """A session of the default database, which may commit; others see what it has flushed."""
     return db_sessions["default"]
 
 
 @pytest.fixture
 def async_db_sessions(sqlhelpers_runtime: Runtime, sqlhelpers_kit: Kit) -> Iterator[ByBind[AsyncSession]]:
-    """Async sessions by bind. They may be used in a loop of any scope, and are no coroutine to whoever asks for them."""
+    """Async sessions by bind, for a loop of any scope: the fixture itself needs none."""
     from sqlhelpers_pytest.binds import ByBind, close_async, open_async
 
     opened: ByBind[Any] = ByBind(lambda bind: open_async(sqlhelpers_runtime.async_manager(bind), sqlhelpers_kit))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL, Dialect
 
-    from sqlhelpers_pytest.options import Options
     from sqlhelpers_pytest.testdatabases import TestDatabase
 
 _LOCAL = (None, "", "localhost", "127.0.0.1", "::1")
@@ -26,10 +25,9 @@ class Guard:
 
     Args:
         databases: what stands in for them.
-        options: what the user has asked for.
     """
 
-    def __init__(self, databases: Sequence[TestDatabase], options: Options) -> None:
+    def __init__(self, databases: Sequence[TestDatabase]) -> None:
         self._forbidden = {key: each for each in databases if (key := _key_of_url(each.configured)) is not None}
 
     @contextmanager

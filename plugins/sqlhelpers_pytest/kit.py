@@ -23,8 +23,6 @@ from sqlhelpers_pytest.testdatabases import TestDatabase
 from sqlhelpers_pytest.virtualdialects import let_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy.engine import URL, Dialect
 
     from sqlhelpers import DatabaseSettings, Settings
@@ -65,7 +63,7 @@ class Kit:
     def start(self) -> None:
         """Turn the engines of the process to the databases of tests."""
         self._exits.enter_context(everywhere(self, "sqlhelpers_pytest"))
-        self._exits.enter_context(Guard(self.all, self.options).watching())
+        self._exits.enter_context(Guard(self.all).watching())
         for database in self.all:
             self._exits.callback(database.close)
         self._exits.callback(self.runtime.dispose)
@@ -120,8 +118,12 @@ class Kit:
 
     def find(self, bind: str, settings: DatabaseSettings) -> TestDatabase | None:
         """Return what stands in for a database; None if it is not one of the configured ones."""
+
         def is_meant(name: str) -> bool:
-            return self.runtime.settings.databases[name].url == settings.url or self.databases[name].configured == settings.url
+            return (
+                self.runtime.settings.databases[name].url == settings.url
+                or self.databases[name].configured == settings.url
+            )
 
         names = sorted(self.databases, key=lambda name: name != bind)
         return next((self.databases[name] for name in names if is_meant(name)), None)
@@ -199,4 +201,3 @@ def _turn_to(url: URL, arguments: list[Any], parameters: dict[str, Any]) -> None
     for name in ("dbname", "database", "db"):
         if name in parameters:
             parameters[name] = url.database
-

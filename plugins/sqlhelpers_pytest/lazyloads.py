@@ -92,7 +92,9 @@ def _lazy_load(state: ORMExecuteState) -> LazyLoad | None:
     """Return the lazy load that a query of the ORM is, if it is one."""
     if state.lazy_loaded_from is not None and state.loader_strategy_path is not None:
         relationship: Any = state.loader_strategy_path[-1]
-        return LazyLoad(f"{relationship.parent.class_.__name__}.{relationship.key}", calling_line(), is_relationship=True)
+        return LazyLoad(
+            f"{relationship.parent.class_.__name__}.{relationship.key}", calling_line(), is_relationship=True
+        )
     if state.is_column_load and state.bind_mapper is not None:
         return LazyLoad(state.bind_mapper.class_.__name__, calling_line(), is_relationship=False)
     return None

@@ -145,8 +145,10 @@ def _replay(connection: Connection, target: str) -> None:
     for name, kind in found:
         if kind != "VIEW":
             run(made[name])
-            columns = ", ".join(f"`{row[0]}`" for row in rows(f"SHOW COLUMNS FROM `{name}`") if "GENERATED" not in row[5])
-            run(f"INSERT INTO `{name}` ({columns}) SELECT {columns} FROM `{source}`.`{name}`")
+            columns = ", ".join(
+                f"`{row[0]}`" for row in rows(f"SHOW COLUMNS FROM `{name}`") if "GENERATED" not in row[5]
+            )
+            run(f"INSERT INTO `{name}` ({columns}) SELECT {columns} FROM `{source}`.`{name}`")  # noqa: S608  # no values
     for name, kind in found:
         if kind == "VIEW":
             run(made[name].replace(f"`{source}`.", f"{target}."))

@@ -1,10 +1,11 @@
-"""Tests of every app's migrations: ``pytest --sqlhelpers-migrations``, or ``from sqlhelpers_pytest.migrations import *``.
+"""Tests of migrations: ``pytest --sqlhelpers-migrations``, or ``from sqlhelpers_pytest.migrations import *``.
 
 They run on databases of their own, which are dropped afterwards.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,7 @@ def test_up_from_nothing(sqlhelpers_migrated: MigratedDatabase) -> None:
     """All revisions run on an empty database."""
     sqlhelpers_migrated.upgrade()
     state = {report.app: report for report in sqlhelpers_migrated.report().apps}[sqlhelpers_migrated.app.name]
-    assert not state.pending, f"not run: {', '.join(state.pending)}"
+    _refuse([*state.pending], "revisions were not run")
 
 
 def test_down_and_up_again(sqlhelpers_migrated: MigratedDatabase, request: pytest.FixtureRequest) -> None:
@@ -52,7 +53,7 @@ def test_down_and_up_again(sqlhelpers_migrated: MigratedDatabase, request: pytes
         database.upgrade(revision)
         schemas[revision] = database.schema()
     irreversible = request.config.getini("sqlhelpers_irreversible")
-    for before, revision in reversed([*zip(revisions, revisions[1:], strict=False)]):
+    for before, revision in reversed([*pairwise(revisions)]):
         if revision in irreversible:
             break
         database.downgrade(before)

@@ -77,5 +77,5 @@ def _schema(node: ast.ClassDef) -> str:
             if isinstance(each, ast.Dict):
                 for key, value in zip(each.keys, each.values, strict=True):
                     if isinstance(key, ast.Constant) and key.value == "schema" and isinstance(value, ast.Constant):
-                        return f"{value.value}."
+                        return f"{value.value!s}."
     return ""

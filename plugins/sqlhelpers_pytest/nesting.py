@@ -141,7 +141,7 @@ class Nest:
         return f"ROLLBACK TO SAVEPOINT {mark.real}"
 
     def _elsewhere(self, frame: Frame, kind: Kind, name: str) -> str:
-        """Return the same for a savepoint below the frames of others: if they have written, it cannot be rolled back to."""
+        """Return the same for a savepoint below the frames of others, which must not have written."""
         lower = [each for each in self.frames if each.owner is frame.owner and any(m.name == name for m in each.marks)]
         if not lower:
             return f"{'RELEASE' if kind is Kind.RELEASES else 'ROLLBACK TO'} SAVEPOINT {name}"  # which is an error
@@ -186,7 +186,7 @@ class Nest:
         """
         mine = [place for place, frame in enumerate(self.frames) if frame.owner is owner]
         if not mine:
-            return
+            return None
         written = [place for place in mine if self.frames[place].has_written or self.frames[place].marks]
         lowest = written[0] if written else mine[-1]
         above = self.frames[lowest:]

@@ -73,7 +73,7 @@ class SQLiteRules(Rules):
         self._deferred = [name.replace('"', '""') for name in names]
 
     def check_deferred(self, ask: Callable[[str], Sequence[Any]]) -> None:
-        """Look for rows without a parent in the tables that have such a key, or in all if the code has deferred them."""
+        """Look for rows without a parent in the tables that have such keys; in all, if the code has deferred keys."""
         broken = [row for name in self._deferred for row in ask(f'PRAGMA foreign_key_check("{name}")')]
         if ask("PRAGMA defer_foreign_keys")[0][0]:
             broken += ask("PRAGMA foreign_key_check")

@@ -37,7 +37,8 @@ def schema_of(connection: Connection, bookkeeping: Collection[str] = ()) -> dict
         found.update((f"view {prefix}{view}", "") for view in inspector.get_view_names(schema))
         if is_postgres:
             reader: Any = inspector
-            found.update((f"sequence {prefix}{name}", "") for name in inspector.get_sequence_names(schema))
+            sequences = (name for name in inspector.get_sequence_names(schema) if not name.startswith(_BOOKKEEPING))
+            found.update((f"sequence {prefix}{name}", "") for name in sequences)
             found.update((f"type {prefix}{each['name']}", str(each["labels"])) for each in reader.get_enums(schema))
     return found
 

@@ -45,7 +45,7 @@ class Server:
         self._lock.acquire()
         self.folder = kit_folder() / f"server-{token}"
         self.password = secrets.token_hex(12)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[Any] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -86,9 +86,10 @@ class Server:
                 "stderr": log,
             }
             try:
-                subprocess.run(self.setup_command(), check=True, **options)
-                self._process = subprocess.Popen(self.command(), start_new_session=True, **options)
-                (self.folder / "pid").write_text(str(self._process.pid))
+                subprocess.run(self.setup_command(), check=True, **options)  # noqa: S603  # programs of the server
+                process = subprocess.Popen(self.command(), start_new_session=True, **options)  # noqa: S603
+                self._process = process
+                (self.folder / "pid").write_text(str(process.pid))
                 _wait_for(self.url)
             except (subprocess.SubprocessError, DatabaseFailure) as error:
                 text = (self.folder / "log").read_text("utf-8", "replace")[-2000:]
@@ -250,6 +251,7 @@ def clean_up() -> None:
 
 def _kill(pid: int, folder: Path) -> None:
     """Kill a process, if it is still the server in this folder."""
-    shown = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
+    asking = ("ps", "-o", "args=", "-p", str(pid))
+    shown = subprocess.run(asking, capture_output=True, text=True, check=False)  # noqa: S603
     if str(folder) in shown.stdout:
         os.killpg(pid, signal.SIGKILL)

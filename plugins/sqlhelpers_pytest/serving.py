@@ -23,4 +23,5 @@ def server_of(config: pytest.Config) -> str | None:
         from sqlhelpers_pytest.servers import start_server
 
         config.stash[SERVER] = start_server(kind)
-    return config.stash[SERVER].url
+    started = config.stash[SERVER]
+    return started.url

@@ -113,9 +113,7 @@ def assert_statements(
         raise TypeError("say how many statements: assert_statements(at_most=3), or exactly=3")
     with record_statements(target) as found:
         yield found
-    limit = at_most if exactly is None else exactly
-    assert limit is not None
-    if len(found) > limit or (exactly is not None and len(found) != limit):
+    if (at_most is not None and len(found) > at_most) or (exactly is not None and len(found) != exactly):
         allowed = f"at most {at_most}" if exactly is None else f"exactly {exactly}"
         raise AssertionError(f"{len(found)} statements, and there should be {allowed}:\n{found}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, String, Table, inspect, select
 
 from sqlhelpers.urls import mask
 from sqlhelpers_pytest.access import at, connected, has_sync_driver, with_manager
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sqlhelpers_pytest.options import Options
 
 MARK = "sqlhelpers_pytest"  # the table that says who made a database, and from what
+_MARKS = Table(MARK, MetaData(), Column("fingerprint", String(64), nullable=False))
 _DRIVERS = {"postgresql": "asyncpg"}  # the async driver that can be at home in a loop of ours; others are not needed
 _PATIENCE = 600.0  # seconds until another process has built the template
 
@@ -178,14 +179,15 @@ class TestDatabase:
     def _copy_to(self, name: str) -> None:
         with FileLock(_lock_file(self.maker.url(self.template)), timeout=_PATIENCE):
             if self._mark_of(self.template) != self.fingerprint or self._needs_rebuild():
-                self._build()
+                self.rebuild()
             self._drop(name)
             self.maker.clone(self.template, name)
 
     def _needs_rebuild(self) -> bool:
         return self._options.rebuilds and self._options.is_first_to_build(self.template)
 
-    def _build(self) -> None:
+    def rebuild(self) -> None:
+        """Build the template anew."""
         self._drop(self.template)
         self.maker.create(self.template)
         self._write_mark(self.template, "")
@@ -214,9 +216,9 @@ class TestDatabase:
 
     def _write_mark(self, name: str, mark: str) -> None:
         def write(connection: Connection) -> None:
-            connection.execute(text(f"CREATE TABLE IF NOT EXISTS {MARK} (fingerprint VARCHAR(64) NOT NULL)"))
-            connection.execute(text(f"DELETE FROM {MARK}"))
-            connection.execute(text(f"INSERT INTO {MARK} VALUES (:mark)"), {"mark": mark})
+            _MARKS.create(connection, checkfirst=True)
+            connection.execute(_MARKS.delete())
+            connection.execute(_MARKS.insert(), {"fingerprint": mark})
 
         connected(self._database, self.maker.url(name), write)
 
@@ -224,7 +226,7 @@ class TestDatabase:
 def _read_mark(connection: Connection) -> str | None:
     if not inspect(connection).has_table(MARK):
         return None
-    return connection.scalar(text(f"SELECT fingerprint FROM {MARK}")) or ""
+    return connection.scalar(select(_MARKS.c.fingerprint)) or ""
 
 
 def _has_tables(connection: Connection) -> bool:

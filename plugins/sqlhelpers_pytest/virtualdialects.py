@@ -25,8 +25,8 @@ def let_share(dialect: Dialect) -> None:
     _replace(dialect, "get_driver_connection", lambda connection: connection.shared.driver)
     _replace(dialect, "set_isolation_level", _set_isolation_level)
     _replace(dialect, "reset_isolation_level", lambda connection: connection.set_autocommit(False))
-    if hasattr(dialect, "_type_info_fetch"):  # psycopg: what the async dialect would await
-        fetch = dialect._type_info_fetch  # noqa: SLF001  # there is no other way to it
+    fetch = getattr(dialect, "_type_info_fetch", None)
+    if fetch is not None:  # psycopg: what the async dialect would await
 
         def type_info_fetch(connection: Any, name: str) -> Any:
             if not isinstance(connection.connection.dbapi_connection, VirtualConnection):
