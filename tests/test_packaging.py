@@ -17,7 +17,10 @@ import sqlhelpers
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BUILT = PYPROJECT["tool"]["hatch"]["build"]["targets"]
-ENTRY_POINTS = PYPROJECT["project"]["entry-points"]["sqlhelpers.adapters"]
+ENTRY_POINTS = {
+    **PYPROJECT["project"]["entry-points"]["sqlhelpers.adapters"],
+    "pytest": PYPROJECT["project"]["entry-points"]["pytest11"]["sqlhelpers"],
+}
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 TOP_LEVEL = {"sqlhelpers", "plugins", "tests", "examples", "docs"}
 ADAPTERS = sorted(path.name for path in (ROOT / "plugins").glob("sqlhelpers_*") if path.is_dir())
@@ -84,7 +87,7 @@ def test_the_sdist_lists_nothing_that_is_missing():
 
 
 def test_every_entry_point_has_its_package():
-    """The adapters' entry points and the folders of the adapters are the same."""
+    """The packages of the entry points are the folders."""
     packages = {value.partition(".")[0].partition(":")[0] for value in ENTRY_POINTS.values()}
 
     assert sorted(packages) == ADAPTERS

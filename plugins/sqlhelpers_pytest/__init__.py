@@ -95,9 +95,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """End after the last fixture of the test."""
+    kit = item.config.stash.get(KIT, None)
+    if kit is not None:
+        kit.wind_up()
     try:
         return (yield)
     finally:
-        kit = item.config.stash.get(KIT, None)
         if kit is not None:
             kit.end()

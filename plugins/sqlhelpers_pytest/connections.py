@@ -34,6 +34,7 @@ class SharedConnection:
         self.is_open = is_open
         self.lock = threading.RLock()
         self.tests = 0
+        self.is_winding_up = False  # whether the test is over, and only has to close what it has opened
         self._proxied = home.connect()
         self.real: Any = self._proxied.dbapi_connection
         with home.engine.connect() if not home.is_async else home.call(home.engine.connect) as connection:
@@ -74,6 +75,7 @@ class SharedConnection:
         """
         with self.lock:
             self.tests += 1
+            self.is_winding_up = False
             has_begun, self.nest = self.nest.has_begun, Nest(self._send, self.rules.begin)
             if not has_begun:
                 return
@@ -162,8 +164,12 @@ class VirtualConnection:
             self._since = None
             if self.autocommit:
                 self.shared.commit(self)
-            else:
+                return
+            try:
                 self.shared.nest.rollback(self)
+            except Entangled:
+                if not self.shared.is_winding_up:
+                    raise
 
     def close(self) -> None:
         """Leave the shared connection as it is."""

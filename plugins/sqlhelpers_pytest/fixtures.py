@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sqlhelpers_pytest.binds import ByBind, FreshDatabases
     from sqlhelpers_pytest.kit import Kit
     from sqlhelpers_pytest.migrating import MigratedDatabase
-    from sqlhelpers_pytest.servers import Server
 
 __all__ = [
     "async_db_manager",

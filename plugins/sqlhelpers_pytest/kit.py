@@ -62,7 +62,7 @@ class Kit:
 
     def start(self) -> None:
         """Turn the engines of the process to the databases of tests."""
-        self._exits.enter_context(everywhere(self, "sqlhelpers_pytest"))
+        self._exits.enter_context(everywhere(self, f"sqlhelpers_pytest {id(self)}"))
         self._exits.enter_context(Guard(self.all).watching())
         for database in self.all:
             self._exits.callback(database.close)
@@ -74,10 +74,17 @@ class Kit:
 
     def begin(self, mode: str) -> None:
         """Let a test use the databases: ``isolated``, or ``fresh`` for copies of its own."""
-        if not self.mode:
-            self.mode = mode
-            for database in self.all:
-                database.is_isolated = mode == "isolated"
+        if self.mode:
+            return
+        for database in self.all:  # now: later might be within a run, which lets no other one in
+            database.prepare(mode)
+            database.is_isolated = mode == "isolated"
+        self.mode = mode
+
+    def wind_up(self) -> None:
+        """Let sessions be closed in any order: the test itself is over."""
+        for database in self.all:
+            database.wind_up()
 
     def finish(self) -> None:
         """Close what only can be closed while the loop of the test is there."""

@@ -21,7 +21,7 @@ from sqlhelpers_pytest.makers import Maker, maker_for
 from sqlhelpers_pytest.servers import kit_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.engine import URL, Connection
 
@@ -61,6 +61,7 @@ class TestDatabase:
         self._base = options.server_url(url)
         self.is_isolated = False
         self._fresh: str | None = None
+        self._prepared: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<TestDatabase {', '.join(self.binds)} {mask(self.url)}>"
@@ -89,7 +90,7 @@ class TestDatabase:
         number = 1
         while True:
             candidate = name if number == 1 else f"{name}_{number}"
-            lock = FileLock(_lock_file(self.maker.url(candidate)), timeout=0)
+            lock = FileLock(lock_file(self.maker.url(candidate)), timeout=0)
             with suppress(Timeout):
                 lock.acquire()
                 self._lock = lock
@@ -119,7 +120,6 @@ class TestDatabase:
     @cached_property
     def shared(self) -> SharedConnection:
         """The connection that isolated tests share."""
-        self.prepare()
         url = self.url
         if url.get_backend_name() == "sqlite":
             url = url.set(drivername="sqlite+pysqlite")  # the same library, without a thread of its own
@@ -128,10 +128,14 @@ class TestDatabase:
             home = (LoopHome if self.is_async else Home)(at(self._database, url))
         return SharedConnection(home, lambda: self.is_isolated)
 
-    def prepare(self) -> None:
-        """Make sure that the database for isolated tests is there and as the code expects it."""
-        if self._options.rebuilds or self._mark_of(self.work) != self.fingerprint:
-            self._copy_to(self.work)
+    def prepare(self, mode: str) -> None:
+        """Make sure that what tests of a mode need is there and as the code expects it; once in a run."""
+        if mode not in self._prepared:
+            if mode == "fresh":
+                self._with_template(lambda: None)
+            elif self._options.rebuilds or self._mark_of(self.work) != self.fingerprint:
+                self._copy_to(self.work)
+            self._prepared.add(mode)
 
     def begin_fresh(self) -> None:
         """Give the test a database of its own."""
@@ -157,6 +161,11 @@ class TestDatabase:
         """Drop a database that ``make_empty`` has made."""
         self.maker.drop(Path(url.database or "").stem if url.get_backend_name() == "sqlite" else str(url.database))
 
+    def wind_up(self) -> None:
+        """Let sessions be closed in any order."""
+        if "shared" in vars(self):
+            self.shared.is_winding_up = True
+
     def end_isolated(self) -> None:
         """Undo what it did."""
         self.is_isolated = False
@@ -166,6 +175,7 @@ class TestDatabase:
             except IsolationLost:
                 self.shared.close()
                 del self.shared
+                self._prepared.clear()
                 self._write_mark(self.work, "")  # built anew before it is used again
                 raise
 
@@ -177,11 +187,17 @@ class TestDatabase:
             self._lock.release()
 
     def _copy_to(self, name: str) -> None:
-        with FileLock(_lock_file(self.maker.url(self.template)), timeout=_PATIENCE):
-            if self._mark_of(self.template) != self.fingerprint or self._needs_rebuild():
-                self.rebuild()
+        def copy() -> None:
             self._drop(name)
             self.maker.clone(self.template, name)
+
+        self._with_template(copy)
+
+    def _with_template(self, work: Callable[[], None]) -> None:
+        with FileLock(lock_file(self.maker.url(self.template)), timeout=_PATIENCE):
+            if self._mark_of(self.template) != self.fingerprint or self._needs_rebuild():
+                self.rebuild()
+            work()
 
     def _needs_rebuild(self) -> bool:
         return self._options.rebuilds and self._options.is_first_to_build(self.template)
@@ -233,7 +249,7 @@ def _has_tables(connection: Connection) -> bool:
     return bool(inspect(connection).get_table_names())
 
 
-def _lock_file(url: URL) -> Path:
+def lock_file(url: URL) -> Path:
     """Return the file that keeps processes of this user apart that would use one database."""
     where = f"{url.get_backend_name()} {url.host} {url.port} {url.database}"
     return kit_folder() / f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.lock"

@@ -71,7 +71,7 @@ import pytest
 
 def test_clones(sqlhelpers_kit):
     place = sqlhelpers_kit.databases["default"]
-    place.prepare()
+    place.prepare("isolated")
     for _ in range({rounds}):
         begun = time.perf_counter()
         place.begin_fresh()
