@@ -70,7 +70,8 @@ class Kit:
 
     def stop(self) -> None:
         """Let go of everything; the databases stay for the next run."""
-        self._exits.close()
+        with self._exits:
+            self.end()  # the last test may not have ended: what has the scope of the session ends within it
 
     def begin(self, mode: str) -> None:
         """Let a test use the databases: ``isolated``, or ``fresh`` for copies of its own."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from sqlhelpers.exceptions import ConfigurationError, DatabaseFailure
 
@@ -91,7 +92,7 @@ class Server:
                 self._process = process
                 (self.folder / "pid").write_text(str(process.pid))
                 _wait_for(self.url)
-            except (subprocess.SubprocessError, DatabaseFailure) as error:
+            except (subprocess.SubprocessError, SQLAlchemyError, OSError) as error:
                 text = (self.folder / "log").read_text("utf-8", "replace")[-2000:]
                 raise DatabaseFailure(f"the throwaway server for {self.kind} did not start: {error}; {text}") from error
 
