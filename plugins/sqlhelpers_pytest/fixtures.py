@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlhelpers_pytest.binds import ByBind, FreshDatabases
     from sqlhelpers_pytest.kit import Kit
     from sqlhelpers_pytest.migrating import MigratedDatabase
+    from sqlhelpers_pytest.servers import Server
 
 __all__ = [
     "async_db_manager",
@@ -36,10 +37,10 @@ __all__ = [
 ]
 
 #: Where the kit of a run is.
-KIT = pytest.StashKey["Kit"]()
+KIT: pytest.StashKey[Kit] = pytest.StashKey()
 
 #: Where its throwaway server is, if there is one.
-SERVER = pytest.StashKey["Server"]()
+SERVER: pytest.StashKey[Server] = pytest.StashKey()
 
 
 def asks(names: Collection[str]) -> bool:

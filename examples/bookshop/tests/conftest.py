@@ -1,11 +1,10 @@
 """What the tests of the bookshop have in common. The databases come from the testing kit of sqlhelpers."""
 
 import pytest
-from fastapi.testclient import TestClient
-from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
-
 from bookshop.api import app
 from bookshop.models import Author, Book, Customer
+from fastapi.testclient import TestClient
+from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 
 
 class AuthorFactory(SQLAlchemyFactory[Author]):

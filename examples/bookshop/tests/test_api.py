@@ -2,11 +2,11 @@
 
 import httpx
 import pytest
+from bookshop.api import app
+from bookshop.models import Author, Book, Order
 from conftest import AuthorFactory, BookFactory, CustomerFactory
 from sqlalchemy import func, select
 
-from bookshop.api import app
-from bookshop.models import Author, Book, Order
 from sqlhelpers_pytest import assert_no_lazy_loads, assert_statements
 
 

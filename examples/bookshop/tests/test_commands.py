@@ -2,13 +2,13 @@
 
 import asyncio
 
+from bookshop import worker
+from bookshop.cli import cli
+from bookshop.models import Book, Order
 from click.testing import CliRunner
 from conftest import BookFactory, CustomerFactory
 from sqlalchemy import select
 
-from bookshop import worker
-from bookshop.cli import cli
-from bookshop.models import Book, Order
 from sqlhelpers_asyncio import running
 
 
