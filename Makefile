@@ -14,7 +14,7 @@ EXAMPLES := -e examples/countries -e examples/bookshop
 PORT ?= 8000
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test bench check lint types contracts wheel minimum pythons constraints clean
+.PHONY: help demo serve test bench check lint types contracts wheel minimum pythons constraints docs-drawings clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ pythons: $(VENV)/.dev ## the tests but faults and integration, on every other Py
 constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest versions
 	@$(BIN)/uv pip compile -q --upgrade --universal --all-extras --group dev \
 		--custom-compile-command 'make constraints' pyproject.toml -o constraints.txt
+
+docs-drawings: $(VENV)/.dev ## draw the bookshop anew for docs/drawing.md; needs Graphviz
+	@$(BIN)/python docs/drawings.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -67,23 +67,27 @@ class App:
             MigrationsNotFound: the folder is missing or empty. A wheel that forgot it would otherwise
                 create tables that no revision will ever find.
         """
-        if self.migrations is None:
+        folder = self.migrations_place()
+        if folder is None:
             return None
-        folder = self._folder() / self.migrations
         if not folder.is_dir():
             raise MigrationsNotFound(
-                f"app {self.name!r} has no migrations folder: {folder} is missing; if its wheel forgot "
-                f"the folder, include it; if there is none, say so with App(migrations=None) "
-                f"or `migrations = false` under [tool.sqlhelpers.apps.{self.name}]",
+                f"app {self.name!r} has no migrations folder: {folder} is missing; `sqlhelpers init {self.name}` "
+                f"makes it; if its wheel forgot the folder, include it; if there is none, say so with "
+                f"App(migrations=None) or `migrations = false` under [tool.sqlhelpers.apps.{self.name}]",
                 [self.name],
             )
         if next((folder / "versions").glob("*.py"), None) is None:
             raise MigrationsNotFound(
                 f"app {self.name!r}: its migrations folder {folder} holds no revisions; "
-                "write the first one, or include versions/*.py in the wheel",
+                f"write the first one with `sqlhelpers revision {self.name}`, or include versions/*.py in the wheel",
                 [self.name],
             )
         return folder
+
+    def migrations_place(self) -> Path | None:
+        """Return where the migrations folder is or would be; None for an app that says it has none."""
+        return None if self.migrations is None else self._folder() / self.migrations
 
     def _folder(self) -> Path:
         if Path(self.migrations or "").is_absolute():

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from sqlhelpers import descriptions
 from sqlhelpers.database import Database
 from sqlhelpers.settings import DatabaseSettings, database_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from os import PathLike
     from typing import Self
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.orm import DeclarativeBase
 
+    from sqlhelpers.configured import Apps
     from sqlhelpers.health import Probe
+    from sqlhelpers.offline import Script
+    from sqlhelpers.revision_reports import RevisionInfo
 
 
 class BaseManager:
@@ -80,8 +84,15 @@ class BaseManager:
         return self.alembic_config()
 
     def alembic_config(self, app: str | None = None) -> Config:
-        """Return an Alembic configuration for ``app``. The URL in it has no password."""
-        return self.database.config(app)
+        """Return an Alembic configuration for ``app``. The URL in it has no password.
+
+        Alembic's own commands take it, whether the folder has an ``env.py`` or not.
+        """
+        from sqlhelpers.scripts import ATTRIBUTE
+
+        config = self.database.config(app)
+        config.attributes[ATTRIBUTE] = (self, app)
+        return config
 
     def get_latest_revision(self, app: str | None = None) -> str | None:
         """Return the newest revision in the migrations folder; None if there is none.
@@ -93,3 +104,45 @@ class BaseManager:
             MultipleHeads: there are several.
         """
         return self.database.latest(app)
+
+    def get_heads(self, app: Apps = None, *, resolve_dependencies: bool = False) -> tuple[RevisionInfo, ...]:
+        """Return the newest revisions of one app or several, or of every app that has migrations.
+
+        Args:
+            app: the app or the apps.
+            resolve_dependencies: leave out those that another revision depends on.
+        """
+        return descriptions.heads(self.database.chosen(app), resolve_dependencies=resolve_dependencies)
+
+    def get_history(
+        self,
+        app: Apps = None,
+        between: str | None = None,
+        current: Sequence[str] = (),
+    ) -> tuple[RevisionInfo, ...]:
+        """Return the revisions of one app or several, or of every app that has migrations, the newest first.
+
+        Args:
+            app: the app or the apps.
+            between: the only ones, ends included: ``START:END``, ``-3:current``; None for all.
+            current: the revisions that ``current`` stands for in it, as ``get_current_revisions()`` returns them.
+        """
+        return descriptions.newest_first(self.database.chosen(app), between, current)
+
+    def get_revisions(self, revision: str, app: str | None = None) -> tuple[RevisionInfo, ...]:
+        """Return what is to be told of a revision, or of the several that its name stands for.
+
+        Args:
+            revision: in Alembic's words: an identifier or the beginning of it, ``head``, ``label@head``.
+            app: the app; may be left out where there is only one.
+        """
+        return descriptions.named(self.database.history(app), revision)
+
+    def sql(self, script: Script | None = None, app: Apps = None) -> str:
+        """Return what revisions do as SQL; nothing is connected to, and no secret is in it.
+
+        Args:
+            script: from where to where; None for all that an empty database gets.
+            app: the app or the apps; None for every one that has migrations.
+        """
+        return self.database.sql(script, app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Table, inspect
@@ -9,6 +10,7 @@ from sqlalchemy import Column, Table, inspect
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from alembic.runtime.migration import MigrationContext
     from sqlalchemy.engine import Connection
     from sqlalchemy.engine.reflection import Inspector
 
@@ -34,19 +36,35 @@ def differences(connection: Connection, history: History) -> tuple[str, ...]:
 
     if not history.tables:
         return ()
-    options = history.options() | {"compare_server_default": _differs_on_mysql if _is_mysql(connection) else True}
-    context = MigrationContext.configure(connection, opts=options)
+    context = MigrationContext.configure(connection, opts=history.options())
+    settle_defaults(context)
     found = compare_metadata(context, list(history.metadatas))  # type: ignore[arg-type]  # several are taken as well
-    return (*(line for difference in found for line in _worded(difference)), *_primary_keys(connection, history))
+    return (*(line for difference in found for line in _worded(difference)), *primary_keys(connection, history))
 
 
-def _is_mysql(connection: Connection) -> bool:
-    return connection.dialect.name in ("mysql", "mariadb")
+def settle_defaults(context: MigrationContext) -> None:
+    """Let Alembic see that server defaults are the same in other words, where it takes them for different ones.
+
+    What the settings of a context could be told would be called for generated columns too, and fail there.
+    """
+    impl, usual = context.impl, context.impl.compare_server_default
+    is_mysql = context.dialect.name in ("mysql", "mariadb")
+
+    def differs(found_column: Any, column: Any, wanted: str | None, found: str | None) -> bool:
+        if found and wanted and is_mysql and _plain(found) == _plain(wanted):
+            return False
+        text = getattr(column.server_default, "arg", None)
+        if found and isinstance(text, str) and "'" in text.strip("'"):
+            literal = _LITERAL.match(found)
+            return literal is None or literal[1].replace("''", "'").replace("\\'", "'") != text
+        return bool(usual(found_column, column, wanted, found))  # type: ignore[no-untyped-call]  # Alembic's
+
+    impl.compare_server_default = differs  # type: ignore[method-assign]  # of this object only
+    if not context.dialect.supports_identity_columns:  # a column that counts upwards is one that does not say so
+        impl._compare_identity_default = lambda *_: (set(), set(), False)  # type: ignore[method-assign]
 
 
-def _differs_on_mysql(_: object, __: object, ___: object, found: str | None, ____: object, wanted: str | None) -> Any:
-    """Tell that two server defaults are the same in other words; None leaves it to Alembic."""
-    return False if found and wanted and _plain(found) == _plain(wanted) else None
+_LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'(?:::.*)?$", re.DOTALL)
 
 
 def _plain(default: str) -> str:
@@ -54,7 +72,7 @@ def _plain(default: str) -> str:
     return _SAME.get(text, text)
 
 
-def _primary_keys(connection: Connection, history: History) -> Iterator[str]:
+def primary_keys(connection: Connection, history: History) -> Iterator[str]:
     """Yield how primary keys differ, which Alembic does not compare."""
     inspector = inspect(connection)
     for table in history.tables:

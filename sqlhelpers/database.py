@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from operator import contains
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sqlhelpers import checks, decisions, journal, locks, migrations, timeouts, urls
-from sqlhelpers.dialects import empty_database, refuse_hidden_tables, schema_transaction
-from sqlhelpers.engines import database_url, default_hooks
-from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
-from sqlhelpers.histories import History, current_revisions, read_status, refuse_doubtful
-from sqlhelpers.offline import revisions_as_sql
-from sqlhelpers.report import DatabaseStatus
-from sqlhelpers.revision_files import RevisionFiles
-from sqlhelpers.revisions import Revisions
-from sqlhelpers.runs import Run
-from sqlhelpers.schema_limits import SchemaLimits
-from sqlhelpers.scratch import scratch_database
+from sqlhelpers import journal, locks, timeouts, urls
+from sqlhelpers.configured import ConfiguredDatabase
+from sqlhelpers.descriptions import named, position, traces
+from sqlhelpers.dialects import empty_database, refuse_hidden_tables
+from sqlhelpers.exceptions import AppError
+from sqlhelpers.histories import History, current_revisions, read_status
 from sqlhelpers.server_locks import Lock
-from sqlhelpers.sources import cache_folder
+from sqlhelpers.settled import settled_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from alembic.config import Config
-    from sqlalchemy import FromClause
-    from sqlalchemy.engine import URL, Connection, Engine
-    from sqlalchemy.orm import DeclarativeBase
+    from sqlalchemy.engine import Connection, Engine
 
-    from sqlhelpers.hooks import Hooks
-    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry
-    from sqlhelpers.runs import Progress
-    from sqlhelpers.settings import DatabaseSettings
+    from sqlhelpers.configured import Apps
+    from sqlhelpers.offline import Script
+    from sqlhelpers.report import DatabaseReport, Finding, JournalEntry, Position, Trace
+    from sqlhelpers.runs import Progress, Run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,103 +36,27 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Database:
-    """One configured database: its settings, the histories of its apps in order, and its plugins."""
-
-    bind: str
-    settings: DatabaseSettings
-    load_histories: Callable[[], Sequence[History]] = field(repr=False)
-    hooks: Hooks = field(repr=False)
-    serves: Callable[[FromClause], bool] = field(repr=False)  # whether a table is in it
-
-    @classmethod
-    def alone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Database:
-        """Return the database of a manager that is made without a runtime; no file is read yet."""
-        alembic = settings.alembic
-        files = RevisionFiles(alembic.migrations_path, cache_folder()) if alembic.migrations_path else None
-
-        def one_history() -> tuple[History]:
-            if files is None:
-                raise MigrationsNotFound("the settings have no alembic.migrations_path, which this needs")
-            history = History(
-                tables=tuple(base_model.metadata.tables.values()),
-                revisions=Revisions(files),
-                version_table=alembic.version_table,
-                version_table_schema=alembic.version_table_schema,
-            )
-            return (history,)
-
-        tables = base_model.metadata.tables.values()  # a view: more may come
-        return cls("default", settings, one_history, default_hooks(), partial(contains, tables))
-
-    @property
-    def histories(self) -> Sequence[History]:
-        """The histories in the order in which they are synced, read anew: models and files may have come."""
-        alembic = self.settings.alembic
-        return [
-            replace(each, url=self._url_for(each), journaled=alembic.journal, strict=alembic.strict)
-            for each in self.load_histories()
-        ]
-
-    def _url_for(self, history: History) -> URL:
-        """Return the URL for an ``env.py`` that connects for itself."""
-        aio = history.revisions is not None and history.revisions.has_async_environment
-        try:
-            return urls.resolve(self.url, aio=aio, drivers=self.hooks.drivers())
-        except DriverNotInstalled:
-            return self.url
-
-    @cached_property
-    def url(self) -> URL:
-        """The URL, not yet resolved to a driver."""
-        return database_url(self.bind, self.settings, self.hooks)
-
-    def checked_histories(self) -> Sequence[History]:
-        """Return the histories, once it is sure that every migrations folder can be read and has one head.
-
-        Raises:
-            MultipleHeads: an app's history has several heads.
-            MigrationsNotFound: a migrations folder is missing or holds no revisions.
-        """
-        histories = self.histories
-        for history in histories:
-            if history.revisions is not None:
-                history.revisions.head()
-        return histories
-
-    def history(self, app: str | None = None) -> History:
-        """Return the history of ``app``, or the only one there is.
-
-        Raises:
-            AppError: there is no such app here, or several and none was named.
-        """
-        histories = self.histories
-        found = [history for history in histories if app is None or history.app == app]
-        if len(found) == 1:
-            return found[0]
-        names = ", ".join(str(history.app) for history in histories) or "none"
-        wanted = f"there is no app {app!r}" if app else "name one app"
-        raise AppError(f"database {self.bind!r}: {wanted} (apps: {names})")
-
-    def config(self, app: str | None = None) -> Config:
-        """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
-        from sqlhelpers.scripts import alembic_config
-
-        history = self.history(app)
-        if history.revisions is None:
-            raise AppError(f"app {history.app!r} has no migrations")
-        config = alembic_config(history.revisions.folder)
-        config.set_main_option("sqlalchemy.url", urls.mask(self.url).replace("%", "%%"))
-        return config
-
-    def latest(self, app: str | None = None) -> str | None:
-        """Return the newest revision in the files; None if there are none."""
-        revisions = self.history(app).revisions
-        return revisions.head() if revisions and revisions.heads() else None
+class Database(ConfiguredDatabase):
+    """One configured database, and what both managers do with it, over an ``Engine`` or a ``Connection``."""
 
     def wait(self, engine: Engine, seconds: float) -> None:
         """Wait for a server that is not up yet."""
         timeouts.wait_for(engine, seconds)
+
+    def sync(self, engine: Engine, histories: Sequence[History], progress: Progress | None = None) -> DatabaseReport:
+        """Bring the database to the state that the code expects. Without a lock, if it is seen at once to be there.
+
+        Args:
+            engine: the engine; of an async manager the sync one, below ``greenlet_spawn``.
+            histories: the apps in the order in which they are synced, checked.
+            progress: told of every revision before it runs.
+        """
+        settled = settled_report(engine, self.bind, urls.mask(self.url), histories, self.hooks)
+        if settled:
+            return settled
+        from sqlhelpers.migrations import sync_database  # here and below: what a run without work can do without
+
+        return self.change(engine, progress, sync_database, histories)
 
     def change(
         self,
@@ -183,6 +97,9 @@ class Database:
             return work(connection, self._run(connection, Lock()), *arguments, **options)
 
     def _run(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
+        from sqlhelpers.runs import Run
+        from sqlhelpers.schema_limits import SchemaLimits
+
         alembic = self.settings.alembic
         limits = SchemaLimits(
             connection,
@@ -194,9 +111,26 @@ class Database:
         return Run(self.bind, shown, self.hooks, lock, limits, patience, progress)
 
     @contextmanager
-    def _scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
+    def scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
+        """Connect to an empty database on the same server, with a run on it."""
+        from sqlhelpers.scratch import scratch_database
+
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
             yield connection, self._run(connection, Lock())
+
+    def positions(self, connection: Connection, app: Apps = None) -> tuple[Position, ...]:
+        """Return where the database is in the history of one app or several, or of every app that has migrations."""
+        histories = self.chosen(app)
+        refuse_hidden_tables(connection, [history.version_table for history in histories])
+        return tuple(position(connection, self.bind, history) for history in histories)
+
+    def traces(self, connection: Connection, revision: str, app: str | None = None) -> tuple[Trace, ...]:
+        """Return what the database knows of a revision, or of each of the several that its name stands for."""
+        history = self.history(app)
+        names = [info.revision for info in named(history, revision)]
+        refuse_hidden_tables(connection, [history.version_table])
+        entries = [each for each in self.journal(connection) if each.app == history.app]
+        return traces(connection, self.bind, history, names, entries)
 
     def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
         """Return the revisions that the database is at."""
@@ -214,55 +148,17 @@ class Database:
         found = (entry for place in places for entry in journal.read(connection, place))
         return tuple(entry for entry in found if app is None or entry.app == app)
 
-    def sync(self, connection: Connection, run: Run, histories: Sequence[History]) -> DatabaseReport:
-        """Bring every app to the state that the code expects."""
-        return migrations.sync_database(connection, run, histories)
-
-    def create(self, connection: Connection, run: Run, histories: Sequence[History]) -> None:
-        """Create the tables of every app that has none, and record its newest revision.
-
-        Raises:
-            StateRefused: there are tables already.
-        """
-        with schema_transaction(connection, run.patience):
-            report = read_status(connection, run.bind, run.url, histories)
-            refuse_doubtful(report)
-            for history, app in zip(histories, report.apps, strict=True):
-                if app.status is DatabaseStatus.NO_INFO:
-                    migrations.bootstrap(connection, run, history)
-            run.checkpoint()
-
-    def upgrade(
-        self,
-        connection: Connection,
-        run: Run,
-        histories: Sequence[History],
-        target: str,
-        app: str | None,
-    ) -> None:
-        """Run the revisions up to ``target`` for ``app``, or for every app that has migrations."""
-        wanted = histories if app is None else [self.history(app)]
-        with schema_transaction(connection, run.patience):
-            refuse_doubtful(read_status(connection, run.bind, run.url, wanted))
-            for history in wanted:
-                if history.revisions is not None or app is not None:
-                    migrations.upgrade(connection, run, history, target)
-            run.checkpoint()
-
-    def downgrade(self, connection: Connection, run: Run, history: History, target: str) -> None:
-        """Undo the revisions after ``target``."""
-        with schema_transaction(connection, run.patience):
-            refuse_doubtful(read_status(connection, run.bind, run.url, [history]))
-            migrations.downgrade(connection, run, history, target)
-            run.checkpoint()
-
     def adopt(self, connection: Connection, run: Run, history: History, revision: str | None) -> tuple[str, ...]:
         """Record the position of tables that are there already; return what differs if that is wrong."""
+        from sqlhelpers import decisions
+
         return decisions.adopt(connection, run, history, revision, self._differences_at)
 
     def _differences_at(self, connection: Connection, history: History, revision: str) -> tuple[str, ...]:
+        from sqlhelpers import checks
+
         others = [each for each in self.histories if each.app != history.app]
-        scratch = partial(self._scratch, connection.engine)
+        scratch = partial(self.scratch, connection.engine)
         try:
             return checks.compare_with_revision(connection, history, revision, others, scratch)
         except (SQLAlchemyError, OSError) as error:
@@ -270,16 +166,10 @@ class Database:
             _log.warning("adopted %s on your word: no scratch database to compare with: %s", revision, reason)
             return ()
 
-    def repair(self, connection: Connection, run: Run, history: History, *, applied: bool) -> tuple[str, ...]:
-        """Take a person's word about an interrupted revision; return what differs if that is wrong."""
-        return decisions.repair(connection, run, history, applied=applied)
-
-    def drop(self, connection: Connection, run: Run, histories: Sequence[History]) -> None:
-        """Drop what belongs to the apps, and nothing else."""
-        decisions.drop(connection, run, histories)
-
     def retire(self, connection: Connection, run: Run, app: str, *, drop_tables: bool) -> None:
         """Remove the record of an app that is not installed."""
+        from sqlhelpers import decisions
+
         self.refuse_installed(app)
         decisions.retire(connection, run, app, self.histories, drop_tables=drop_tables)
 
@@ -288,13 +178,23 @@ class Database:
         if any(history.app == app for history in self.histories):
             raise AppError(f"app {app!r} is installed: `sqlhelpers drop {app}` removes its tables and their record")
 
-    def sql(self) -> str:
-        """Return what all revisions of all apps do to an empty database; nothing is connected to."""
-        dialect = self.url.get_backend_name()
+    def sql(self, wanted: Script | None = None, app: Apps = None) -> str:
+        """Return what revisions of apps do to a database, each under a comment; nothing is connected to.
+
+        Args:
+            wanted: from where to where; None for all that an empty database gets.
+            app: the app or the apps; None for every one that has migrations.
+        """
+        from sqlhelpers.offline import Script, all_as_sql
+
+        script = wanted or Script(targets=("head",))
+        histories = self.chosen(app, several_heads=script.targets != ("head",))
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
-            return "".join(revisions_as_sql(each, dialect) for each in self.checked_histories() if each.revisions)
+            return all_as_sql(self.bind, histories, self.url.get_backend_name(), script)
 
     def check(self, connection: Connection) -> tuple[Finding, ...]:
         """Return what is wrong with the database."""
+        from sqlhelpers import checks
+
         with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
-            return checks.check(connection, self.histories, partial(self._scratch, connection.engine))
+            return checks.check(connection, self.histories, partial(self.scratch, connection.engine))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import MetaData, inspect
 
 from sqlhelpers.comparison import differences
-from sqlhelpers.dialects import schema_transaction
+from sqlhelpers.dialects import refuse_hidden_tables, schema_transaction
 from sqlhelpers.exceptions import AppError, Refused
 from sqlhelpers.existing import ExistingTables
 from sqlhelpers.histories import ALEMBICS_OWN, current_revisions, misplaced, read_app, version_rows, version_table_of
 from sqlhelpers.journal import JOURNAL, Journal
 from sqlhelpers.migrations import stamp
-from sqlhelpers.report import DatabaseStatus
+from sqlhelpers.report import DatabaseStatus, Movement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -75,6 +75,58 @@ def adopt(
             stamp(connection, history, wanted)
             _write(connection, history, "adopt", wanted)
         return found
+
+
+def stamp_position(
+    connection: Connection,
+    run: Run,
+    histories: Sequence[History],
+    revisions: Sequence[str],
+    *,
+    purge: bool,
+) -> tuple[Movement, ...]:
+    """Record revisions on a person's word: nothing is run, and nothing is compared.
+
+    Args:
+        connection: a connection that is in no transaction.
+        run: the run, which holds the lock.
+        histories: the apps.
+        revisions: what to record, in Alembic's words; ``base`` for nothing.
+        purge: forget first what is recorded, also what the code does not know.
+
+    Raises:
+        Refused: a revision was interrupted, is recorded elsewhere, or is unknown; nothing was changed.
+        AppError: there is no such revision.
+    """
+    with schema_transaction(connection, run.patience):
+        found = [_refuse_stamp(connection, history, purge=purge) for history in histories]
+        moved = []
+        for history, before in zip(histories, found, strict=True):
+            assert history.revisions
+            with history.revisions.told(*revisions):
+                if purge and before:
+                    connection.execute(version_rows(history.version_table, history.version_table_schema).delete())
+                stamp(connection, history, *revisions)
+            after = current_revisions(connection, history)
+            _write(connection, history, "stamp", ", ".join(after)[:255] or "base")
+            moved.append(Movement(bind=run.bind, app=history.app, action="stamp", before=before, after=after))
+        run.checkpoint()
+        return tuple(moved)
+
+
+def _refuse_stamp(connection: Connection, history: History, *, purge: bool) -> tuple[str, ...]:
+    """Return what is recorded, if it may be changed."""
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations, so there is no revision to record")
+    refuse_hidden_tables(connection, [history.version_table])
+    report = read_app(connection, history)
+    unknown = history.revisions.unknown(report.current)
+    is_elsewhere = not report.current and misplaced(connection, history)
+    if report.status is DatabaseStatus.INTERRUPTED or is_elsewhere:
+        raise Refused(f"app {history.name}: {report.detail}")
+    if unknown and not purge:
+        raise Refused(f"app {history.name}: {report.detail}; or --purge, which forgets it")
+    return report.current
 
 
 def _move_position(connection: Connection, history: History, revisions: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import ssl
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.util.concurrency import await_only
 
@@ -37,7 +38,16 @@ def for_sessions(engine: E) -> E:
     return engine.execution_options(**{sqlite.BEGIN: "IMMEDIATE"}) if engine.dialect.name == "sqlite" else engine
 
 
-def prepare_mysql(dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
+def prepare_mysql(engine: Engine) -> None:
+    """Send passwords as UTF-8, and be quiet about what the server notes."""
+    event.listen(engine, "do_connect", _connect_to_mysql)
+    logging.getLogger("asyncmy").addHandler(_SILENCE)  # it would print every note of the server
+
+
+_SILENCE = logging.NullHandler()
+
+
+def _connect_to_mysql(dialect: Dialect, _record: object, _arguments: object, parameters: dict[str, Any]) -> None:
     """Give the driver of MySQL or MariaDB the password and the certificates in the form that it can use."""
     password = parameters.get("password")
     if isinstance(password, str) and dialect.driver in ("pymysql", "asyncmy"):

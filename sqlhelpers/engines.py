@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from sqlhelpers import dialects, forks, sqlite, timeouts, urls
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL, SettingsError
-from sqlhelpers.hooks import Hooks, merge_options
-from sqlhelpers.hookspecs import hookimpl
-from sqlhelpers.urls import Drivers
+from sqlhelpers.hooks import merge_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from sqlhelpers.hooks import Hooks
     from sqlhelpers.settings import DatabaseSettings
-
-_SILENCE = logging.NullHandler()
 
 _POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 15, "max_overflow": 0, "pool_timeout": 30}
 
@@ -37,44 +33,6 @@ _LIBPQ = frozenset(
     sslpassword sslrootcert ssl_max_protocol_version ssl_min_protocol_version target_session_attrs
     """.split(),  # noqa: SIM905  # a list of words reads better than a list of strings
 )
-
-
-class Defaults:
-    """The core's own hook implementations: drivers, and what each dialect needs to be safe."""
-
-    @hookimpl
-    def sqlhelpers_register_drivers(self) -> dict[str, Drivers]:
-        """Return the drivers of SQLite, PostgreSQL, MySQL and MariaDB."""
-        mysql = Drivers(sync=("pymysql",), aio=("asyncmy", "aiomysql"))
-        return {
-            "sqlite": Drivers(sync=("pysqlite",), aio=("aiosqlite",)),
-            "postgresql": Drivers(sync=("psycopg",), aio=("asyncpg", "psycopg")),
-            "mysql": mysql,
-            "mariadb": mysql,
-        }
-
-    @hookimpl
-    def sqlhelpers_engine_options(self, url: URL) -> dict[str, Any]:
-        """Return one shared connection for SQLite in memory."""
-        if url.get_backend_name() == "sqlite" and urls.sqlite_file(url) is None:
-            return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
-        return {}
-
-    @hookimpl
-    def sqlhelpers_engine_created(self, engine: Engine) -> None:
-        """Make SQLite's transactions explicit and its foreign keys hold; send MySQL's passwords as UTF-8."""
-        if engine.dialect.name == "sqlite":
-            sqlite.prepare(engine)
-        elif engine.dialect.name in ("mysql", "mariadb"):
-            event.listen(engine, "do_connect", dialects.prepare_mysql)
-            logging.getLogger("asyncmy").addHandler(_SILENCE)  # it would print every note of the server
-
-
-def default_hooks() -> Hooks:
-    """Return hooks that only the core implements: what a manager has that was made without a runtime."""
-    hooks = Hooks()
-    hooks.register(Defaults(), "sqlhelpers")
-    return hooks
 
 
 def make_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> Engine:

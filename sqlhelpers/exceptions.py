@@ -21,6 +21,7 @@ SqlhelpersError
 │   └── SeveralFailures         ... in more than one database of a run
 ├── Refused                     exit status 3: a person must decide
 │   ├── MultipleHeads           ... an app's history has several heads
+│   ├── NothingToWrite          ... a revision would do nothing
 │   └── StateRefused            ... a database is in a state that must not be touched
 ├── InvalidCursor               a cursor is not one of ours, or of another query
 └── LockTimeout                 exit status 4: another run did not end in time
@@ -191,7 +192,12 @@ class MultipleHeads(Refused):
         self.heads = tuple(heads)
         owner = f"app {app!r}" if app else "the migrations folder"
         files = ", ".join(f"{revision} ({path})" for revision, path in self.heads)
-        super().__init__(f"{owner} has several heads: {files}; merge them with `alembic merge`")
+        command = f"sqlhelpers merge {app or ''}".rstrip()
+        super().__init__(f"{owner} has several heads: {files}; merge them with `{command}`")
+
+
+class NothingToWrite(Refused):
+    """A revision was asked for, and would do nothing; no file was written."""
 
 
 class StateRefused(_Gathered, Refused):

@@ -15,7 +15,7 @@ from sqlhelpers.journal import JOURNAL, Journal
 from sqlhelpers.report import AppReport, DatabaseReport, DatabaseStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.engine import URL, Connection
 
@@ -26,11 +26,18 @@ if TYPE_CHECKING:
 #: The version table of an app that does not have one of its own.
 ALEMBICS_OWN = "alembic_version"
 _PREFIX = "alembic_version_"
+#: The name of a history that belongs to no app.
+NO_APP = "-"
 
 
 def version_table_of(app: str) -> str:
     """Return the name of the table that holds an app's position, unless it is set."""
     return f"{_PREFIX}{app}"
+
+
+def apps_of_version_tables(names: Iterable[str]) -> dict[str, str]:
+    """Return those of the tables which hold positions of apps, each with the name of its app."""
+    return {name: name.removeprefix(_PREFIX) for name in sorted(names) if name.startswith(_PREFIX)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,7 @@ class History:
 
     Attributes:
         app: the app's name; None for a manager that was made without apps.
+        package: the app's import package, if it has one.
         tables: the tables that the app owns.
         revisions: its revisions; None if it has no migrations.
         version_table: where the position is recorded.
@@ -49,9 +57,12 @@ class History:
         url: the database's URL for an ``env.py`` that connects for itself.
         journaled: whether the journal is kept.
         strict: whether a revision file that was edited after it ran is refused.
+        needs: the names of the apps that come before this one.
+        several_heads: whether several heads are no mistake, because somebody says which way to go.
     """
 
     app: str | None = None
+    package: str | None = None
     tables: tuple[Table, ...] = field(default=(), repr=False)
     revisions: Revisions | None = field(default=None, repr=False)
     version_table: str = ALEMBICS_OWN
@@ -61,6 +72,24 @@ class History:
     url: URL | None = field(default=None, repr=False)
     journaled: bool = True
     strict: bool = False
+    needs: tuple[str, ...] = ()
+    several_heads: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the app is called where it has to be called something: ``-`` where there is no app."""
+        return self.app or NO_APP
+
+    def heads(self) -> tuple[str, ...]:
+        """Return the newest revisions; none without migrations.
+
+        Raises:
+            MultipleHeads: there are several, and that is a mistake.
+            MigrationsNotFound: there is none.
+        """
+        if self.revisions is None:
+            return ()
+        return self.revisions.heads() if self.several_heads else (self.revisions.head(),)
 
     @property
     def journal(self) -> Journal:
@@ -157,20 +186,21 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
     existing = ExistingTables(connection)
     reports = tuple(read_app(connection, history, existing) for history in histories)
     known = {history.version_table for history in histories}
-    versions = (name for name in existing.names() if name.startswith(_PREFIX))
-    return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=tuple(sorted(set(versions) - known)))
+    versions = apps_of_version_tables(existing.names())
+    left_alone = tuple(name for name in versions if name not in known)
+    return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=left_alone)
 
 
 def read_app(connection: Connection, history: History, existing: ExistingTables | None = None) -> AppReport:
     """Return the state of one app in a database, and change nothing."""
     existing = existing or ExistingTables(connection)
-    head = history.revisions.head() if history.revisions else None
+    heads = history.heads()
     current = current_revisions(connection, history, existing)
     blank = AppReport(
         app=history.app,
         status=DatabaseStatus.NO_INFO,
         current=current,
-        heads=(head,) if head else (),
+        heads=heads,
         tables=len(history.tables),
     )
     journal = history.journal if history.journaled and existing.has(JOURNAL, history.version_table_schema) else None
@@ -199,7 +229,7 @@ def _read_versioned(history: History, report: AppReport) -> AppReport:
             f"install the version of {name} that has it, or downgrade with that version"
         )
         return replace(report, status=DatabaseStatus.AHEAD, detail=detail)
-    pending = history.revisions.between(report.current, report.heads[0])
+    pending = history.revisions.between(report.current, "heads")
     status = DatabaseStatus.UPGRADE_AVAILABLE if pending else DatabaseStatus.UP_TO_DATE
     return replace(report, status=status, pending=pending)
 

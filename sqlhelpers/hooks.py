@@ -69,6 +69,10 @@ class Hooks:
         """Forget the plugin ``name``."""
         self._pluggy.unregister(name=name)
 
+    def implements(self, *hooks: str) -> bool:
+        """Tell whether a plugin implements one of ``hooks``."""
+        return any(getattr(self._pluggy.hook, hook).get_hookimpls() for hook in hooks)
+
     def outcomes(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Yield what each implementation of ``hook`` returned, with the plugin's name; None is left out.
 

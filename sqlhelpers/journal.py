@@ -16,7 +16,6 @@ from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text,
 
 from sqlhelpers.report import JournalEntry
 from sqlhelpers.revision_files import checksum_of
-from sqlhelpers.server_locks import me
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,6 +105,8 @@ class Journal:
             revision: the revision that it is about.
             path: the file of the revision.
         """
+        from sqlhelpers.server_locks import me
+
         self._table.create(connection, checkfirst=True)
         result = connection.execute(
             self._table.insert().values(

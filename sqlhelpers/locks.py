@@ -13,8 +13,6 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-from filelock import Timeout as FileIsLocked
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -44,9 +42,28 @@ def connected(engine: Engine, lock: Lock) -> Iterator[Connection]:
                 lock.abort(session)
             raise
         finally:
-            if not connection.invalidated and not isinstance(engine.pool, StaticPool):  # there one is the database
-                connection.rollback()
-                connection.invalidate()
+            close(connection)
+
+
+def close(connection: Connection) -> None:
+    """Close a connection that nobody uses soon, instead of giving it back to the pool; but not one in memory."""
+    if not connection.invalidated and not isinstance(connection.engine.pool, StaticPool):  # there one is the database
+        connection.rollback()
+        connection.invalidate()
+
+
+def may_look_first(engine: Engine) -> bool:
+    """Tell whether it is worth while to look at a database before the lock is asked for, and safe.
+
+    It is not within a run, which would share its only connection; nor where another run is seen to be under way on
+    SQLite, which might keep who reads waiting.
+    """
+    if _running.get() or isinstance(engine.pool, StaticPool):
+        return False
+    file = urls.sqlite_file(engine.url)
+    if file is None:
+        return True
+    return _size(file) > 0 and _size(_beside(file.resolve())) == 0
 
 
 @contextmanager
@@ -98,6 +115,15 @@ def _lock_of(engine: Engine, seconds: float) -> Iterator[Lock]:
         yield Lock()
 
 
+def holder_of(connection: Connection) -> str:
+    """Return who holds the lock of a database just now, without keeping it from anybody; empty if nobody does."""
+    file, kind = urls.sqlite_file(connection.engine.url), IN_THE_SERVER.get(connection.dialect.name)
+    if file is None:
+        return kind(connection, 0).held_by() if kind else ""
+    lock = _FileLock(file.resolve())
+    return "" if lock.is_free() else lock.held_by()
+
+
 def _let_go(lock: Lock, connection: Connection, dbapi_connection: Any) -> None:
     """Release a lock and close its connection, both without waiting for a server that does not answer."""
     with suppress(SQLAlchemyError):
@@ -109,21 +135,49 @@ def _let_go(lock: Lock, connection: Connection, dbapi_connection: Any) -> None:
         connection.dialect.do_terminate(dbapi_connection)
 
 
+def _beside(database: Path) -> Path:
+    return Path(f"{database}-lock")
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # it is not there, or nobody may know
+        return 0
+
+
 class _FileLock(Lock):
     """A lock on a file beside the database, which the operating system frees when its holder ends, however it ends."""
 
     def __init__(self, database: Path) -> None:
         if not database.parent.is_dir():  # the lock would make it
             raise FileNotFoundError(f"the folder {database.parent} does not exist")
-        self._file = Path(f"{database}-lock")
+        from filelock import FileLock
+
+        self._file = _beside(database)
         self._lock = FileLock(self._file, timeout=0)
 
     def try_acquire(self) -> bool:
-        try:
-            self._lock.acquire()
-        except FileIsLocked:
+        if not self._acquire():
             return False
         self._file.write_text(me(), "utf-8")
+        return True
+
+    def _acquire(self) -> bool:
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire()
+        except Timeout:
+            return False
+        return True
+
+    def is_free(self) -> bool:
+        """Tell whether nobody holds it: a process that was killed has left its name in the file."""
+        if self._file.exists():  # trying would make it
+            if not self._acquire():
+                return False
+            self._lock.release()
         return True
 
     def release(self) -> None:
@@ -131,9 +185,9 @@ class _FileLock(Lock):
             self._file.write_text("", "utf-8")
             self._lock.release()
 
-    def holder(self) -> str:
-        name = self._file.read_text("utf-8").strip()
-        return f"it is {name} ({self._file})" if name else f"nobody holds {self._file} just now"
+    def held_by(self) -> str:
+        name = self._file.read_text("utf-8").strip() if self._file.exists() else ""
+        return f"{name} ({self._file})" if name else ""
 
 
 #: Alembic's ``op`` and ``context`` belong to the whole process: one run at a time, whatever the database.

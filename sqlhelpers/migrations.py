@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import NoReferencedTableError
@@ -10,8 +11,9 @@ from sqlalchemy.exc import NoReferencedTableError
 from sqlhelpers.dialects import schema_transaction, undoes_ddl
 from sqlhelpers.exceptions import AppError, DatabaseFailure
 from sqlhelpers.existing import ExistingTables
-from sqlhelpers.histories import current_revisions, read_status, refuse_doubtful
-from sqlhelpers.report import DatabaseStatus, SyncResult
+from sqlhelpers.histories import current_revisions, read_app, read_status, refuse_doubtful
+from sqlhelpers.pipelines import in_pipeline
+from sqlhelpers.report import DatabaseStatus, Movement, SyncResult
 from sqlhelpers.runs import take_steps
 
 if TYPE_CHECKING:
@@ -39,8 +41,7 @@ def sync_database(connection: Connection, run: Run, histories: Sequence[History]
         MigrationFailed: a revision raised.
     """
     with schema_transaction(connection, run.patience):
-        found = read_status(connection, run.bind, run.url, histories)
-        refuse_doubtful(found)
+        found = _undoubted(connection, run, histories)
         run.hooks.before_sync(run.bind, connection, found)
         done = []
         for history, report in zip(histories, found.apps, strict=True):
@@ -59,6 +60,92 @@ def _sync_app(connection: Connection, run: Run, history: History, report: AppRep
         return SyncResult.CREATED
     upgrade(connection, run, history, report.heads[0])
     return SyncResult.UPGRADED
+
+
+def create_database(connection: Connection, run: Run, histories: Sequence[History]) -> None:
+    """Create the tables of every app that has none, and record its newest revision.
+
+    Raises:
+        StateRefused: there are tables already, and no revision says in which shape.
+    """
+    with schema_transaction(connection, run.patience):
+        report = _undoubted(connection, run, histories)
+        for history, app in zip(histories, report.apps, strict=True):
+            if app.status is DatabaseStatus.NO_INFO:
+                bootstrap(connection, run, history)
+        run.checkpoint()
+
+
+def upgrade_database(
+    connection: Connection,
+    run: Run,
+    histories: Sequence[History],
+    target: str,
+    installed: Sequence[History] = (),
+    *,
+    tag: str | None = None,
+    x: Sequence[str] = (),
+) -> tuple[Movement, ...]:
+    """Run the revisions up to ``target``, of every history that is given, and tell how far each was moved.
+
+    Args:
+        connection: a connection that is in no transaction.
+        run: the run, which holds the lock.
+        histories: the apps in the order in which they are synced.
+        target: the revision.
+        installed: all apps of the database; those that are needed and behind are told of.
+        tag: what ``context.get_tag_argument()`` returns.
+        x: what ``context.get_x_argument()`` returns.
+
+    Raises:
+        StateRefused: an app is in a state that only a person can resolve; nothing was changed.
+        MigrationFailed: a revision raised.
+    """
+    run = replace(run, tag=tag, x=tuple(x))
+    with schema_transaction(connection, run.patience):
+        _undoubted(connection, run, histories)
+        moved = [_move(connection, run, history, "upgrade", target) for history in histories]
+        reached = tuple(replace(each, behind=_behind(connection, each, histories, installed)) for each in moved)
+        run.checkpoint()
+        return reached
+
+
+def _behind(
+    connection: Connection,
+    moved: Movement,
+    histories: Sequence[History],
+    installed: Sequence[History],
+) -> tuple[str, ...]:
+    """Return the apps that one needs, and that were not moved with it although they are not at their heads."""
+    needs = {need for history in histories if history.app == moved.app for need in history.needs}
+    missing = needs - {history.app for history in histories}
+    found = [replace(history, several_heads=True) for history in installed if history.app in missing]
+    states = [read_app(connection, history) for history in found]
+    return tuple(str(state.app) for state in states if state.status is not DatabaseStatus.UP_TO_DATE)
+
+
+def downgrade_database(
+    connection: Connection,
+    run: Run,
+    histories: Sequence[History],
+    target: str,
+    *,
+    tag: str | None = None,
+    x: Sequence[str] = (),
+) -> tuple[Movement, ...]:
+    """Undo the revisions after ``target``, of the last history first; otherwise as ``upgrade_database``."""
+    run = replace(run, tag=tag, x=tuple(x))
+    with schema_transaction(connection, run.patience):
+        _undoubted(connection, run, histories)
+        moved = [_move(connection, run, history, "downgrade", target) for history in reversed(histories)]
+        run.checkpoint()
+        return tuple(moved)
+
+
+def _undoubted(connection: Connection, run: Run, histories: Sequence[History]) -> DatabaseReport:
+    report = read_status(connection, run.bind, run.url, histories)
+    refuse_doubtful(report)
+    return report
 
 
 def bootstrap(connection: Connection, run: Run, history: History) -> None:
@@ -88,7 +175,8 @@ def create_tables(connection: Connection, run: Run, history: History) -> None:
         for metadata, tables in history.metadatas.items():
             taken = existing.taken(tables)
             missing = [table for table in tables if table not in taken]
-            metadata.create_all(connection, tables=missing, checkfirst=_unless_a_type_is_there())
+            check = _unless_a_type_is_there()
+            in_pipeline(connection, partial(metadata.create_all, connection, tables=missing, checkfirst=check))
     except NoReferencedTableError as error:
         raise AppError(f"app {history.app!r}: {error}") from error
     if head:
@@ -134,9 +222,15 @@ def downgrade(connection: Connection, run: Run, history: History, target: str) -
     _move(connection, run, history, "downgrade", target)
 
 
-def _move(connection: Connection, run: Run, history: History, action: str, target: str) -> None:
+def _move(connection: Connection, run: Run, history: History, action: str, target: str) -> Movement:
     if history.revisions is None:
         raise AppError(f"app {history.app!r} has no migrations")
-    script = history.revisions.script
+    with history.revisions.told(target):
+        script = history.revisions.script
+    before = current_revisions(connection, history)
     find = script._upgrade_revs if action == "upgrade" else script._downgrade_revs
-    take_steps(connection, history, run, action, lambda heads: find(target, heads))
+    revisions = take_steps(connection, history, run, action, lambda heads: find(target, heads))
+    after = current_revisions(connection, history) if revisions else before
+    return Movement(
+        bind=run.bind, app=history.app, action=action, before=before, after=after, revisions=tuple(revisions)
+    )

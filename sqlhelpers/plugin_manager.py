@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.adapter import Adapter
 from sqlhelpers.app import App
-from sqlhelpers.engines import Defaults
+from sqlhelpers.defaults import Defaults
+from sqlhelpers.entrypoints import (
+    ADAPTERS,
+    APPS,
+    PLUGINS,
+    by_name,
+    distribution_of,
+    installed,
+    label_of,
+    load,
+    refuse_doubles,
+    why_not,
+)
 from sqlhelpers.exceptions import (
     AdapterNotInstalled,
     AppError,
@@ -26,10 +36,7 @@ from sqlhelpers.hooks import Hooks, wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-
-APPS = "sqlhelpers.apps"
-PLUGINS = "sqlhelpers.plugins"
-ADAPTERS = "sqlhelpers.adapters"
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,21 +83,20 @@ class PluginManager(Hooks):
             DiscoveryError: with one error for each entry point that cannot be used. The others are loaded.
         """
         errors: list[SqlhelpersError] = []
-        installed = entry_points()  # each call reads those of all distributions
-        for group, load in ((PLUGINS, self._load_plugin), (APPS, self._load_app), (ADAPTERS, self._note_adapter)):
-            for name, points in _by_name(installed.select(group=group)):
-                reason = _why_not(name, group, disabled, enabled_apps)
-                if reason:
-                    self._note(points, "disabled", reason=reason)
-                    continue
-                try:
-                    _refuse_doubles(group, points)
-                    hooks = load(points[0])
-                except ConfigurationError as error:
-                    errors.append(error)
-                    self._note(points, "failed", reason=str(error))
-                else:
-                    self._note(points, "available" if group == ADAPTERS else "loaded", hooks=hooks)
+        loading = {PLUGINS: self._load_plugin, APPS: self._load_app, ADAPTERS: self._note_adapter}
+        for points in by_name(installed(*loading)):
+            reason = why_not(points[0], disabled, enabled_apps)
+            if reason:
+                self._note(points, "disabled", reason=reason)
+                continue
+            try:
+                refuse_doubles(points)
+                hooks = loading[points[0].group](points[0])
+            except ConfigurationError as error:
+                errors.append(error)
+                self._note(points, "failed", reason=str(error))
+            else:
+                self._note(points, "available" if points[0].group == ADAPTERS else "loaded", hooks=hooks)
         errors += self.collect_apps(enabled_apps)
         if errors:
             raise DiscoveryError(errors, self.unaffected(errors))
@@ -102,10 +108,10 @@ class PluginManager(Hooks):
 
     def _note(self, points: Iterable[EntryPoint], state: str, hooks: tuple[str, ...] = (), reason: str = "") -> None:
         for point in points:
-            self._found[_label(point)] = PluginInfo(
+            self._found[label_of(point)] = PluginInfo(
                 kind=point.group.rpartition(".")[2].removesuffix("s"),
                 name=point.name,
-                distribution=_distribution(point),
+                distribution=distribution_of(point),
                 value=point.value,
                 state=state,
                 hooks=hooks,
@@ -113,31 +119,31 @@ class PluginManager(Hooks):
             )
 
     def unaffected(self, errors: Iterable[SqlhelpersError]) -> str:
-        """Return a line that names what is at no fault in ``errors``, for the end of their list."""
+        """Return a line that names what is at no fault in ``errors``; what is ours need not be said."""
         at_fault = {app for error in errors if isinstance(error, AppError) for app in error.apps}
         names = [
             f"{info.kind} {info.name} ({info.distribution})"
             for info in self.found
-            if info.state == "loaded" and info.name not in at_fault
+            if info.state == "loaded" and info.name not in at_fault and info.distribution.split(" ")[0] != "sqlhelpers"
         ]
         return f"not affected: {', '.join(names)}" if names else ""
 
     def _load_plugin(self, point: EntryPoint) -> tuple[str, ...]:
-        self.register(_import(point), _label(point))
-        return self.hooks_of(_label(point))
+        self.register(load(point), label_of(point))
+        return self.hooks_of(label_of(point))
 
     def _load_app(self, point: EntryPoint) -> tuple[str, ...]:
-        value = _import(point)
+        value = load(point)
         if isinstance(value, App):
-            self.add_app(value, _label(point))
+            self.add_app(value, label_of(point))
             return ()
         if not isinstance(value, ModuleType):
             expected = "an App, or a package that has models and migrations"
-            raise PluginLoadError(_label(point), f"{point.value} is {type(value).__name__}, not {expected}")
-        self.register(value, _label(point))
-        hooks = self.hooks_of(_label(point))
+            raise PluginLoadError(label_of(point), f"{point.value} is {type(value).__name__}, not {expected}")
+        self.register(value, label_of(point))
+        hooks = self.hooks_of(label_of(point))
         if "sqlhelpers_register_app" not in hooks:
-            self.add_app(App(name=point.name, package=value.__name__), _label(point))
+            self.add_app(App(name=point.name, package=value.__name__), label_of(point))
         return hooks
 
     def _note_adapter(self, point: EntryPoint) -> tuple[str, ...]:
@@ -200,62 +206,21 @@ class PluginManager(Hooks):
             ours = point.dist is not None and point.dist.name == "sqlhelpers"
             how = f"'sqlhelpers[{name}]'" if ours else name
             raise AdapterNotInstalled(
-                f"the adapter {_label(point)} needs {name}, which is not installed: pip install {how}",
+                f"the adapter {label_of(point)} needs {name}, which is not installed: pip install {how}",
             )
         single = Hooks()
-        single.register(_import(point), _label(point))
+        single.register(load(point), label_of(point))
         for plugin, adapter in single.call("sqlhelpers_register_adapter"):
             if isinstance(adapter, Adapter):
                 return adapter
             raise wrong_type(plugin, "sqlhelpers_register_adapter", "an Adapter", adapter)
-        raise PluginLoadError(_label(point), "it does not implement sqlhelpers_register_adapter")
+        raise PluginLoadError(label_of(point), "it does not implement sqlhelpers_register_adapter")
 
     def adapter_for(self, app: object) -> Adapter:
         """Load the adapter for an application object, by the top-level module of its class or of a base of it."""
         modules = [cls.__module__.partition(".")[0] for cls in type(app).__mro__]
         name = next((module for module in modules if module in self._adapters), modules[0])
         return self.adapter(name)
-
-
-def _by_name(installed: Iterable[EntryPoint]) -> Iterator[tuple[str, list[EntryPoint]]]:
-    found: dict[str, list[EntryPoint]] = defaultdict(list)
-    for point in installed:
-        found[point.name].append(point)
-    yield from sorted(found.items())
-
-
-def _refuse_doubles(group: str, points: list[EntryPoint]) -> None:
-    if len(points) > 1:
-        names = " and ".join(sorted(_distribution(point) for point in points))
-        raise PluginLoadError(points[0].name, f"the entry point {group}:{points[0].name} is registered by {names}")
-
-
-def _import(point: EntryPoint) -> Any:
-    try:
-        return point.load()
-    except (Exception, SystemExit) as error:
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PluginLoadError(_label(point), f"{point.value} cannot be imported: {cause}") from error
-
-
-def _why_not(name: str, group: str, disabled: Iterable[str], enabled_apps: Collection[str] | None) -> str:
-    if name in disabled:
-        return "disabled by disable_plugins"
-    if group == APPS and enabled_apps is not None and name not in enabled_apps:
-        return "not in enable_apps"
-    return ""
-
-
-def _distribution(point: EntryPoint) -> str:
-    if not point.dist:
-        return "an unknown distribution"
-    metadata = point.dist.metadata  # parsed anew each time that it is asked for
-    return f"{metadata['Name']} {metadata['Version']}"
-
-
-def _label(point: EntryPoint) -> str:
-    """Return how messages call the plugin: entry point, module, group and distribution."""
-    return f"{point.name!r} ({point.value}, {point.group} of {_distribution(point)})"
 
 
 def _apps_of(plugin: str, result: Any) -> Iterable[App]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
 
 from sqlhelpers.app import App
-from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
+from sqlhelpers.exceptions import AppError, DiscoveryError, MigrationsNotFound, SqlhelpersError
 from sqlhelpers.histories import ALEMBICS_OWN, History, version_table_of
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers.revision_files import RevisionFiles
@@ -71,12 +71,17 @@ class AppRegistry:
         Raises:
             DiscoveryError: plugins or apps cannot be used, with one error for each.
         """
-        return self._apps_and_tables[0]
+        return self._usable()[0]
 
     @property
     def tables(self) -> dict[str, tuple[Table, ...]]:
         """The tables of each app."""
-        return self._apps_and_tables[1]
+        return self._usable()[1]
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """The apps that each app comes after, by its foreign keys and ``requires``, sorted."""
+        return _needs(self.apps, self.tables)
 
     def serves(self, bind: str, table: FromClause) -> bool:
         """Tell whether a table belongs to an app in this database."""
@@ -86,14 +91,36 @@ class AppRegistry:
     def _binds_by_table(self) -> dict[FromClause, str]:
         return {table: self.apps[name].bind for name, tables in self.tables.items() for table in tables}
 
+    def for_authors(self) -> dict[str, App]:
+        """Return the apps, those included whose migrations folder is missing or holds no revisions yet."""
+        return self._usable(unwritten=True)[0]
+
+    def declared(self, name: str) -> App | None:
+        """Return an app as its declarations have it, without importing its models; None if there is no such app."""
+        return self._configured(self.plugins.apps()).get(name)
+
+    def _usable(self, *, unwritten: bool = False) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:
+        """Return the apps in order, and their tables.
+
+        Args:
+            unwritten: whether apps without revisions are let in.
+        """
+        apps, tables, errors = self._apps_and_tables
+        counting = [each for each in errors if not (unwritten and isinstance(each, MigrationsNotFound))]
+        if errors:
+            vars(self).pop("_apps_and_tables")  # to look again the next time
+        if counting:
+            raise DiscoveryError(counting, self._discovered[0].unaffected(counting))
+        return apps, tables
+
     @cached_property
-    def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:
+    def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]], list[SqlhelpersError]]:
         plugins, found = self._discovered
         errors = list(found)
         apps = self._configured(plugins.apps())
         errors += self._unknown_names(apps)
         if not apps and not errors:
-            return {}, {}
+            return {}, {}, []
         from sqlhelpers.modelmodules import ModelModules  # brings SQLAlchemy's ORM
 
         modules = ModelModules()
@@ -109,9 +136,7 @@ class AppRegistry:
             order = _in_order(apps, tables)
         except AppError as error:
             errors.append(error)
-        if errors:
-            raise DiscoveryError(errors, plugins.unaffected(errors))
-        return {name: apps[name] for name in order}, tables
+        return {name: apps[name] for name in order}, tables, errors
 
     def _configured(self, registered: Mapping[str, App]) -> dict[str, App]:
         """Return the registered apps as the settings correct them, and those that only the settings declare."""
@@ -145,9 +170,23 @@ class AppRegistry:
                 problem = f"app {name!r} belongs to database {app.bind!r}, which is not configured (there is {known})"
                 yield AppError(problem, [name])
 
-    def histories(self, bind: str) -> tuple[History, ...]:
-        """Return the histories of a database, in the order in which they are synced."""
-        histories = [self._history(app) for app in self.apps.values() if app.bind == bind]
+    def histories(self, bind: str, *, unwritten: bool = False) -> tuple[History, ...]:
+        """Return the histories of a database, in the order in which they are synced.
+
+        Args:
+            bind: the name of the database.
+            unwritten: whether apps without revisions are let in.
+        """
+        apps, tables = self._usable(unwritten=unwritten)
+        folders = {
+            name: app.migrations_place() if unwritten else app.migrations_folder()
+            for name, app in apps.items()
+            if app.bind == bind
+        }
+        if unwritten:
+            folders = {name: folder if folder and folder.is_dir() else None for name, folder in folders.items()}
+        needs = _needs(apps, tables)
+        histories = [self._history(apps[name], tables[name], folder, needs[name]) for name, folder in folders.items()]
         alembic = self.settings.databases[bind].alembic
         if alembic.migrations_path is not None:
             histories.append(
@@ -171,30 +210,26 @@ class AppRegistry:
             self._known_files[folder] = RevisionFiles(folder, cache_folder())
         return self._known_files[folder]
 
-    def _history(self, app: App) -> History:
-        folder = app.migrations_folder()
+    def _history(self, app: App, tables: tuple[Table, ...], folder: Path | None, needs: tuple[str, ...]) -> History:
         return History(
             app=app.name,
-            tables=self.tables[app.name],
+            package=app.package,
+            tables=tables,
             revisions=Revisions(self._files(folder), app.name) if folder else None,
             version_table=app.version_table or version_table_of(app.name),
             version_table_schema=app.version_table_schema,
             bootstrap=app.bootstrap,
+            needs=needs,
         )
 
 
 def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> tuple[str, ...]:
-    """Return the names of the apps, each after those that its foreign keys and ``requires`` point to.
+    """Return the names of the apps, each after those that it needs.
 
     Raises:
         AppError: there is no such order.
     """
-    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for name, app in apps.items():
-        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
-        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
-        sorter.add(name, *sorted(before - {name}))
+    sorter = TopologicalSorter(_needs(apps, tables))
     try:
         sorter.prepare()
     except CycleError as error:
@@ -206,6 +241,17 @@ def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) 
         order += ready
         sorter.done(*ready)
     return tuple(order)
+
+
+def _needs(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return for each app the names of those that its foreign keys and ``requires`` point to, sorted."""
+    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, app in apps.items():
+        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
+        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
+        found[name] = tuple(sorted(before - {name}))
+    return found
 
 
 def _target(key: ForeignKey) -> str:

@@ -106,13 +106,60 @@ class DatabaseReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Movement:
+    """How far an app was moved in a database.
+
+    Attributes:
+        bind: the name of the database.
+        app: the app; None for a manager that was made without apps.
+        action: ``upgrade``, ``downgrade`` or ``stamp``.
+        before: the revisions that the database was at.
+        after: those that it is at now.
+        revisions: those that were run, in their order; none for a stamp.
+        behind: apps that this one needs, whose newest revisions have not been run here.
+    """
+
+    bind: str
+    app: str | None
+    action: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    revisions: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Where a database is in the history of one app.
+
+    Attributes:
+        bind: the name of the database.
+        app: the app; None for a manager that was made without apps.
+        current: the revisions that are recorded, and those on other branches that they depend on.
+        heads: the newest revisions that the code knows.
+        unknown: those of ``current`` that the code does not know.
+    """
+
+    bind: str
+    app: str | None
+    current: tuple[str, ...]
+    heads: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def is_at_heads(self) -> bool:
+        """Whether the database is at all the newest revisions, and at nothing else."""
+        return set(self.current) == set(self.heads)
+
+
+@dataclass(frozen=True, kw_only=True)
 class JournalEntry:
     """What was done to an app in a database: a line of the journal.
 
     Attributes:
         id: its number; later entries have higher ones.
         app: the app; None for a manager that was made without apps.
-        action: ``create``, ``upgrade``, ``downgrade``, ``adopt``.
+        action: ``create``, ``upgrade``, ``downgrade``, ``adopt``, ``stamp``.
         revision: the revision that was run or recorded.
         checksum: of the revision's file when it ran; None if there was none to read.
         begun: when it began, in UTC.
@@ -139,6 +186,23 @@ class JournalEntry:
     def seconds(self) -> float | None:
         """How long it took; None if it did not end."""
         return (self.finished - self.begun).total_seconds() if self.finished else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What a database knows of a revision.
+
+    Attributes:
+        bind: the name of the database.
+        is_applied: whether the database is at the revision, or past it.
+        is_current: whether it is at the revision.
+        entries: what the journal has of it, the oldest first.
+    """
+
+    bind: str
+    is_applied: bool
+    is_current: bool
+    entries: tuple[JournalEntry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

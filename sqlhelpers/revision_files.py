@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,8 +73,10 @@ class RevisionFiles:
             names = []
         folder = os.fspath(self._versions)
         for name in names:
-            stat = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116  # an entry would keep what it is told: megabytes
-            yield name, (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+            found = os.stat(f"{folder}{os.sep}{name}")  # noqa: PTH116  # an entry would keep what it is told: megabytes
+            if not S_ISREG(found.st_mode):  # who reads a pipe waits until somebody writes
+                raise _refused(self._versions / name, OSError("it is no file"))
+            yield name, (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
     def _look(self, name: str, times: _Times, known: _Known | None) -> _Known:
         if known is not None and known.times == times and known.is_settled:
@@ -85,6 +88,10 @@ class RevisionFiles:
             said = identifiers(source)
         except Uncertain:
             said, is_computed = _run(path), True
+        if said[0] in _WORDS or not set(said[0]).isdisjoint(_MEANINGFUL):
+            raise _refused(
+                path, ValueError(f"revision = {said[0]!r}, which Alembic or SQL would take for something else")
+            )
         file = RevisionFile(str(path), *said, checksum_of(source))
         found = _Known(times, now - max(times[:2]) > _TICK, is_computed, file)
         return known if known is not None and known == found else found
@@ -147,7 +154,9 @@ class _Known(NamedTuple):
 
 
 _TICK = 2_000_000_000  # nanoseconds: the coarsest clock of a file system
-_FORMAT = f"2 {version('sqlhelpers')}"
+_FORMAT = f"3 {version('sqlhelpers')}"
+_WORDS = frozenset(("base", "head", "heads"))  # they stand for other revisions
+_MEANINGFUL = frozenset("@-+:'\"")  # Alembic puts it into SQL as it is, and reads a-1, a:b and branch@a its own way
 _IS_REVISION = re.compile(r"(?!\.\#|__init__).*\.py$").match  # as Alembic's rule
 
 
@@ -262,8 +271,14 @@ def _run(path: Path) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, 
         labels, depends_on = _words(script._orig_branch_labels), _words(script.dependencies)
         return script.revision, _words(script._versioned_down_revisions), labels, depends_on
     except Exception as error:
-        vars(error)["revision_file"] = str(path)  # SyntaxError and AttributeError do not always name it
+        _refused(path, error)
         raise
+
+
+def _refused(path: Path, error: Exception) -> Exception:
+    """Return the error, which now names the file: SyntaxError and AttributeError do not always do."""
+    vars(error)["revision_file"] = str(path)
+    return error
 
 
 def _words(value: Any) -> tuple[str, ...]:

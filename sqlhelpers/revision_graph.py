@@ -49,6 +49,13 @@ class RevisionGraph:
 
         self._is_current = is_current
 
+    def doubles(self) -> dict[str, list[str]]:
+        """Return the revisions that are there more than once, each with its files."""
+        paths: dict[str, list[str]] = defaultdict(list)
+        for each in self.files:
+            paths[each.revision].append(each.path)
+        return {revision: found for revision, found in paths.items() if len(found) > 1}
+
     def is_current(self) -> bool:
         """Tell whether it is sure that no file has changed since; none is read for that."""
         return self._is_current(self)

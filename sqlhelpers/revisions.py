@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
 import warnings
@@ -10,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlhelpers import revision_names
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from alembic.script import ScriptDirectory
 
@@ -48,9 +50,13 @@ class Revisions:
         """
         with self._explained():
             graph = self._files.graph()
-            if not graph.is_sound:  # Alembic can say why
-                self._scripts(graph).get_heads()
-            return graph
+        if not graph.is_sound:
+            for revision, paths in graph.doubles().items():
+                problem = f"revision {revision} is present more than once: {' and '.join(paths)}"
+                raise AppError(f"{_owner(self.app)} {self.folder}: {problem}")
+            with self._explained():
+                self._scripts(graph).get_heads()  # Alembic can say why
+        return graph
 
     @cached_property
     def script(self) -> ScriptDirectory:
@@ -64,8 +70,12 @@ class Revisions:
 
     @property
     def has_environment(self) -> bool:
-        """Whether the folder brings an ``env.py`` of its own, which is then honoured."""
-        return (self.folder / "env.py").is_file()
+        """Whether the folder brings an ``env.py`` of its own, which is then honoured.
+
+        One that does nothing but call ours is none.
+        """
+        file = self.folder / "env.py"
+        return file.is_file() and not _only_calls_ours(file.read_bytes())
 
     @property
     def has_async_environment(self) -> bool:
@@ -105,6 +115,14 @@ class Revisions:
         """Return the file of every revision."""
         return self.graph.by_revision
 
+    def message(self, revision: str) -> str:
+        """Return what a revision says that it does, the first line of its file; empty if it says nothing."""
+        try:
+            text = ast.get_docstring(ast.parse(Path(self.path(revision)).read_bytes()))
+        except (OSError, SyntaxError, ValueError):  # it has changed since
+            return ""
+        return next(iter((text or "").splitlines()), "").strip()
+
     def before(self, revision: str) -> tuple[str, ...]:
         """Return the revisions that one follows; empty for the first."""
         return self.files()[revision].down_revisions
@@ -119,6 +137,72 @@ class Revisions:
         if found is None:
             scripts = self.script.iterate_revisions(target, current, implicit_base=True)
             found = tuple(reversed([each.revision for each in scripts]))
+        return found
+
+    def walk(self, start: str = "", end: str = "", current: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the revisions from ``start`` up to ``end``, both included, the newest first, in Alembic's order.
+
+        Args:
+            start: where to begin; empty for the first revisions.
+            end: where to end; empty for the newest.
+            current: the revisions that ``current`` stands for.
+
+        Raises:
+            AppError: there is no such revision, or no way from one to the other.
+        """
+        if end == "current" and not current:
+            return ()
+        if not start and not end and self.graph.chain is not None:
+            return tuple(reversed(self.graph.chain))
+        lower, upper = (tuple(current) if each == "current" else each for each in (start, end))
+        with self.told(start, end):
+            found = self.script.walk_revisions(lower or "base", upper or "heads")  # type: ignore[arg-type]  # or several
+            return tuple(each.revision for each in found)
+
+    def resolve(self, target: str) -> tuple[str, ...]:
+        """Return the revisions that ``target`` stands for, in Alembic's words; none for ``base``.
+
+        Raises:
+            AppError: there is no such revision.
+        """
+        if target in self.files():
+            return (target,)
+        if target in ("head", "heads") and self.graph.chain is not None:
+            return self.graph.heads
+        with self.told(target):
+            return tuple(each.revision for each in self.script.get_revisions(target) if each is not None)
+
+    def all_current(self, recorded: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the recorded revisions, and those on other branches that they depend on; all must be in the files."""
+        if len(recorded) < 2 and not any(file.depends_on for file in self.graph.files):  # noqa: PLR2004
+            return recorded
+        return tuple(sorted(each.revision for each in self.script.get_all_current(recorded)))
+
+    @contextmanager
+    def told(self, *targets: str) -> Iterator[None]:
+        """Turn what Alembic says of targets in the block into an error of ours, which suggests the near name."""
+        for target in targets:
+            revision_names.check(self.graph, target, self._whose())
+        from alembic.script.revision import RevisionError
+        from alembic.util import CommandError
+
+        try:
+            yield
+        except (CommandError, RevisionError) as error:
+            raise AppError(f"{self._whose()}: {error}") from error
+
+    def _whose(self) -> str:
+        return f"app {self.app!r}" if self.app else f"the migrations folder {self.folder}"
+
+    def applied(self, current: Iterable[str]) -> set[str]:
+        """Return all revisions that a database at ``current`` has: these, and whatever comes before them."""
+        owners = {label: file.revision for file in self.graph.files for label in file.branch_labels}
+        waiting, found = [each for each in current if each in self.files()], set[str]()
+        while waiting:
+            file = self.files()[waiting.pop()]
+            if file.revision not in found:
+                found.add(file.revision)
+                waiting += (*file.down_revisions, *(owners.get(name, name) for name in file.depends_on))
         return found
 
     @contextmanager
@@ -137,8 +221,27 @@ class Revisions:
             where = files[-1] if files else getattr(error, "revision_file", self.folder)
             raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}") from error
         for warning in caught:
-            if re.search("more than once|is not present", str(warning.message)):
+            if "is not present" in str(warning.message):
                 raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
+
+
+def _only_calls_ours(source: bytes) -> bool:
+    """Tell whether an ``env.py`` does nothing but call ``sqlhelpers.environment.run()``."""
+    if b"sqlhelpers" not in source:
+        return False
+    try:
+        statements = [ast.unparse(node) for node in ast.parse(source).body]
+    except (SyntaxError, ValueError):
+        return False
+    return [each for each in statements if not _IS_NO_CODE(each)] in _CALLS
+
+
+_IS_NO_CODE = re.compile(r"from __future__ import|['\"]").match
+_CALLS = (
+    ["from sqlhelpers.environment import run", "run()"],
+    ["from sqlhelpers import environment", "environment.run()"],
+    ["import sqlhelpers.environment", "sqlhelpers.environment.run()"],
+)
 
 
 def _owner(app: str | None) -> str:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
-from sqlhelpers import signals
+from sqlhelpers import loggers, signals
 from sqlhelpers.dialects import undoes_ddl
 from sqlhelpers.exceptions import AppError, DatabaseFailure, MigrationFailed, SqlhelpersError
 from sqlhelpers.histories import current_revisions
+from sqlhelpers.transactions import run_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,8 @@ class Run:
         limits: how long statements of revisions may take.
         patience: how many seconds to wait for another writer on SQLite.
         progress: told of every revision before it runs.
+        tag: what ``context.get_tag_argument()`` returns in revisions and in an ``env.py``.
+        x: what ``context.get_x_argument()`` returns there.
     """
 
     bind: str
@@ -55,6 +58,8 @@ class Run:
     limits: SchemaLimits
     patience: float
     progress: Progress | None = None
+    tag: str | None = None
+    x: tuple[str, ...] = ()
 
     def checkpoint(self) -> None:
         """Go no further if the lock may be lost, or if a signal that should have ended the run was swallowed."""
@@ -62,7 +67,7 @@ class Run:
         self.lock.probe()
 
 
-def take_steps(connection: Connection, history: History, run: Run, action: str, plan: Plan) -> None:
+def take_steps(connection: Connection, history: History, run: Run, action: str, plan: Plan) -> tuple[str, ...]:
     """Take the steps of a plan through Alembic.
 
     Args:
@@ -72,17 +77,20 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
         action: ``upgrade`` or ``downgrade``, for the journal.
         plan: returns the steps.
 
+    Returns:
+        the revisions, in the order in which they were run.
+
     Raises:
         MigrationFailed: a revision raised.
         DatabaseFailure: the database did not let us, before any revision began.
         AppError: there is no such revision, or the folder's ``env.py`` failed to do it.
     """
-    steps, before = _Steps(connection, history, run, action), current_revisions(connection, history)
+    steps, before = Steps(connection, history, run, action), current_revisions(connection, history)
     pending: Sequence[RevisionStep] = ()
     try:
         pending = plan(before)
         with steps.counted():
-            _through_alembic(connection, history, steps, lambda heads, _: steps.watch(plan(heads)))
+            _through_alembic(connection, history, run, steps, lambda heads, _: steps.watch(plan(heads)))
     except (Exception, SystemExit) as raised:
         error = _behind(raised)
         if isinstance(error, SqlhelpersError) and steps.running is None:
@@ -94,6 +102,7 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
         assert history.revisions
         file, table = history.revisions.script.env_py_location, history.version_table
         raise AppError(f"{file} has not run the revisions with this database: {table} is as it was")
+    return tuple([step.revision.revision for step in pending])
 
 
 def _behind(error: BaseException) -> BaseException:
@@ -103,7 +112,7 @@ def _behind(error: BaseException) -> BaseException:
     return error
 
 
-class _Steps:
+class Steps:
     """Goes through the revisions of one run of an app, and knows which is running when something fails.
 
     Where a rollback does not undo DDL, the journal's entries are committed: that a revision has begun before
@@ -114,7 +123,7 @@ class _Steps:
         self._connection = connection
         self._history = history
         self._run = run
-        self._action = action
+        self.action = action
         self.running: Any = None
         self._entry: int | None = None
         self._statements = 0
@@ -151,7 +160,7 @@ class _Steps:
         if not self._history.journaled or (self._foreign and not self._commits):
             return
         journal = self._history.journal
-        self._entry = journal.begin(self._connection, self._action, revision.revision, str(revision.path))
+        self._entry = journal.begin(self._connection, self.action, revision.revision, str(revision.path))
         if self._commits:
             self._connection.commit()
 
@@ -171,7 +180,7 @@ class _Steps:
         if self._history.journaled and not self._commits:
             for revision in self._late:
                 journal = self._history.journal
-                entry = journal.begin(self._connection, self._action, revision.revision, str(revision.path))
+                entry = journal.begin(self._connection, self.action, revision.revision, str(revision.path))
                 journal.finish(self._connection, entry)
 
     @contextmanager
@@ -221,13 +230,19 @@ _LIMITS = {
 }
 
 
-def _through_alembic(connection: Connection, history: History, steps: _Steps, plan: Callable[..., Any]) -> None:
+def _through_alembic(
+    connection: Connection,
+    history: History,
+    run: Run,
+    steps: Steps,
+    plan: Callable[..., Any],
+) -> None:
     from alembic.runtime.environment import EnvironmentContext
 
     from sqlhelpers.scripts import alembic_config
 
     assert history.revisions
-    config = alembic_config(history.revisions.folder)
+    config = alembic_config(history.revisions.folder, run.x)
     config.attributes["connection"] = connection
     script, options = history.revisions.script, history.options()
     if history.revisions.has_environment:
@@ -235,48 +250,10 @@ def _through_alembic(connection: Connection, history: History, steps: _Steps, pl
         if history.url is not None:
             url = history.url.render_as_string(hide_password=False)
             config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-        with EnvironmentContext(config, script, fn=plan, **options):
+        with loggers.kept(), EnvironmentContext(config, script, fn=plan, tag=run.tag, **options):
             script.run_env()
         connection.commit()  # to see what it did on another connection
         steps.write_late()
         return
-    with EnvironmentContext(config, script, fn=plan) as environment:
-        if not undoes_ddl(connection):
-            connection.commit()  # Alembic then commits after each revision, as its DDL does
-            environment.configure(connection=connection, on_version_apply=steps.applied, **options)
-        else:
-            whole = _Whole(connection)
-            environment.configure(
-                connection=connection,
-                transactional_ddl=True,
-                on_version_apply=(steps.applied, whole.keep_what_was_committed),  # type: ignore[arg-type]  # or several
-                **options,
-            )
-            whole.lend_to(environment.get_context())
-        with environment.begin_transaction():
-            environment.run_migrations()
-
-
-class _Whole:
-    """The transaction of a run, which a revision may end and replace by ``autocommit_block()``.
-
-    ``schema_transaction()`` began it, and commits whichever is open at the end.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._open = connection.get_transaction()
-
-    def lend_to(self, context: MigrationContext) -> None:
-        """Let Alembic end the transaction; one that is under way when it starts it would take for a foreign one."""
-        context._transaction = self._open
-
-    def keep_what_was_committed(self, ctx: MigrationContext, *_: object, **__: object) -> None:
-        """Commit the position of a revision together with what its ``autocommit_block()`` has committed already.
-
-        Otherwise a later failure would undo the position alone, and the revision would be run again.
-        """
-        if self._connection.get_transaction() is not self._open:
-            self._connection.commit()
-            self._open = self._connection.begin()
-            self.lend_to(ctx)
+    with EnvironmentContext(config, script, fn=plan, tag=run.tag) as environment:
+        run_in(environment, connection, steps, options)

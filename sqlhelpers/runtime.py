@@ -242,7 +242,7 @@ class Runtime:
             try:
                 resolve(database.url, aio=False, drivers=self.plugins.drivers())
             except DriverNotInstalled:
-                return _perform_async(database, work, wait)
+                return perform_async(database, work, wait)
             manager = self.manager(bind)
             if wait:
                 manager.wait(wait)
@@ -287,7 +287,8 @@ class Runtime:
         await self.dispose_async()
 
 
-def _perform_async(database: Database, work: Callable[[AsyncDatabaseManager], Any], wait: float) -> Any:
+def perform_async(database: Database, work: Callable[[AsyncDatabaseManager], Any], wait: float) -> Any:
+    """Let ``work`` use an async manager, in an event loop of its own."""
     from sqlhelpers.aio import AsyncDatabaseManager
 
     async def perform() -> Any:

@@ -69,6 +69,16 @@ class SchemaLimits:
             connection.execute(text(self._for_session), {"lock": "0", "statement": statement})
 
 
+class NoLimits(SchemaLimits):
+    """None beside those that the connection has: it is somebody else's."""
+
+    def __init__(self) -> None:
+        """Leave the connection alone."""
+
+    def apply(self, lock: float | None = None, statement: float | None = None) -> None:
+        """Do nothing."""
+
+
 def _can_watch_its_client(connection: Connection) -> bool:
     """Tell whether a server of PostgreSQL can find out during a statement that its client has gone."""
     if (connection.dialect.server_version_info or ()) < _WATCHES_ITS_CLIENT:

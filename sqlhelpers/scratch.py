@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from sqlhelpers.settings import DatabaseSettings
 
 _log = logging.getLogger(__name__)
-_PREFIX = "sqlhelpers_scratch_"
+
+#: How the names of scratch databases begin.
+PREFIX = "sqlhelpers_scratch_"
 _FORCES = (13,)  # the version of PostgreSQL
 
 
@@ -39,7 +41,7 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
         with _connected(make_scratch_engine(bind, settings, hooks, None, aio=False)) as connection:
             yield connection
         return
-    name = _PREFIX + secrets.token_hex(6)
+    name = PREFIX + secrets.token_hex(6)
     with connected(engine, Lock()) as administering:
         administering.execution_options(isolation_level="AUTOCOMMIT")
         administering.exec_driver_sql(f"CREATE DATABASE {name}")

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -49,9 +50,14 @@ class Lock:
             DatabaseFailure: another run may have begun.
         """
 
+    def held_by(self) -> str:
+        """Return who holds the lock, without taking it; empty if nobody does."""
+        return ""
+
     def holder(self) -> str:
         """Say who holds the lock."""
-        return "nobody"
+        who = self.held_by()
+        return f"it is {who}" if who else "nobody holds the lock just now"
 
     def release(self) -> None:
         """Let others have the lock."""
@@ -128,13 +134,13 @@ class _PostgresLock(_ServerLock):
     def release(self) -> None:
         self._connection.rollback()
 
-    def holder(self) -> str:
+    def held_by(self) -> str:
         with suppress(DBAPIError):
             row = self._connection.execute(text(_POSTGRES_HOLDER), {"key": _KEY}).first()
             if row is not None:
                 name = f" {row.application_name!r}" if row.application_name else ""
-                return f"it is process {row.pid}{name} of role {row.usename} at {row.client_addr or 'this host'}"
-        return "nobody holds the lock just now"
+                return f"process {row.pid}{name} of role {row.usename} at {row.client_addr or 'this host'}"
+        return ""
 
 
 #: The server finds out within half a minute that the host of the holder has vanished, instead of after two hours.
@@ -162,7 +168,11 @@ class _MysqlLock(_ServerLock):
     https://mariadb.com/docs/server/reference/sql-functions/secondary-functions/miscellaneous-functions/get_lock
     """
 
-    _name = ""
+    @cached_property
+    def _name(self) -> str:
+        name = f"sqlhelpers:{self._ask('SELECT DATABASE()')}"
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        return name if len(name) <= _LONGEST_NAME else f"sqlhelpers:{digest[:48]}"
 
     def _ask(self, sql: str, **values: Any) -> Any:
         found = self._connection.scalar(text(sql), values)
@@ -170,11 +180,8 @@ class _MysqlLock(_ServerLock):
         return found
 
     def _try(self) -> bool:
-        if not self._name:
+        if "_name" not in vars(self):
             self._connection.exec_driver_sql("SET SESSION wait_timeout = 604800")  # a week: it will be idle
-            name = f"sqlhelpers:{self._ask('SELECT DATABASE()')}"
-            digest = hashlib.sha256(name.encode()).hexdigest()
-            self._name = name if len(name) <= _LONGEST_NAME else f"sqlhelpers:{digest[:48]}"
         return bool(self._ask("SELECT GET_LOCK(:name, 0)", name=self._name))
 
     def probe(self) -> None:
@@ -196,14 +203,14 @@ class _MysqlLock(_ServerLock):
             timeouts.limit_commands(self._connection, _ONE_ANSWER, "lock_timeout")
             self._connection.exec_driver_sql(f"KILL CONNECTION {int(statement_of)}")
 
-    def holder(self) -> str:
+    def held_by(self) -> str:
         with suppress(DBAPIError):
             found = self._ask("SELECT IS_USED_LOCK(:name)", name=self._name)
             if found:
                 query = "SELECT concat(user, ' at ', host) FROM information_schema.processlist WHERE id = :id"
                 who = self._ask(query, id=found)
-                return f"it is connection {found}" + (f" of {who}" if who else "")
-        return "nobody holds the lock just now"
+                return f"connection {found}" + (f" of {who}" if who else "")
+        return ""
 
 
 #: The lock of each dialect that has one.

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlhelpers.app import Bootstrap  # noqa: TC001  # pydantic reads the annotation
 from sqlhelpers.exceptions import SettingsError
 from sqlhelpers.settings_models import SECRET, STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings, near
-from sqlhelpers.sources import Layer, layered, read_layers
+from sqlhelpers.sources import Layer, layered, read_layers, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,12 +29,8 @@ __all__ = [
 ]
 
 
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
 #: Several names: a list, or one text with commas.
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split)]
 
 
 class AppSettings(BaseModel):
@@ -86,12 +82,36 @@ class Settings(BaseSettings):
     _layers: tuple[Layer, ...] = PrivateAttr(())
 
     def __init__(self, **values: Any) -> None:
-        layers = (Layer.of_arguments(values), *read_layers(Path.cwd(), os.environ, values.get("secrets_dir")))
+        folder = values.pop("_folder", None) or Path.cwd()  # where to look for the nearest pyproject.toml
+        layers = (Layer.of_arguments(values), *read_layers(folder, os.environ, values.get("secrets_dir")))
         try:
             super().__init__(**layered(layers))
         except ValidationError as error:
             raise SettingsError(_problems(error, layers)) from None
         self._layers = layers
+
+    @classmethod
+    def usable(cls) -> Settings:
+        """Return the settings without those that are wrong, for who looks for what else is wrong.
+
+        Raises:
+            SettingsError: a file or a variable cannot be read at all.
+        """
+        layers = tuple(read_layers(Path.cwd(), os.environ))
+        values = layered(layers)
+        while True:
+            settings = cls.__new__(cls)
+            try:
+                BaseSettings.__init__(settings, **values)
+            except ValidationError as error:
+                wrong = error.errors(include_url=False, include_input=False)
+                for holder, name in [_place_of(found["loc"], values) for found in wrong]:
+                    value = holder.pop(name, None)
+                    if isinstance(value, dict) and "url" in value and len(value) > 1:
+                        holder[name] = {"url": value["url"]}  # the options of the engine go first
+            else:
+                settings._layers = layers  # noqa: SLF001  # it is its own
+                return settings
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # the other sources are passed by name
@@ -171,6 +191,17 @@ def _problems(error: ValidationError, layers: tuple[Layer, ...], otherwise: str 
         else:
             what = found["msg"].removeprefix("Value error, ")
         yield f"setting {'.'.join(path)}: {what} ({_origin(where, layers, otherwise)})"
+
+
+def _place_of(path: tuple[int | str, ...], values: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the mapping and the key at which the value at ``path``, or the nearest that should hold it, stands."""
+    holder, name = values, str(path[0])
+    for part in map(str, path[1:]):
+        below = holder.get(name)
+        if not isinstance(below, dict) or part not in below:
+            break
+        holder, name = below, part
+    return holder, name
 
 
 def _siblings(path: tuple[str, ...]) -> set[str]:

@@ -129,6 +129,9 @@ class AlembicSettings(BaseModel):
             file may set it for itself.
         journal: whether to keep the table ``sqlhelpers_journal``, which knows what was run, and what was interrupted.
         strict: whether a revision file that was edited after it ran refuses the next run, or is only told of.
+        file_template: how new revision files are named, as Alembic's option of this name has it.
+        timezone: the time zone of the dates in them.
+        post_write_hooks: what goes over a new revision file, a formatter for instance, as under ``[tool.alembic]``.
     """
 
     model_config = STRICT
@@ -140,6 +143,9 @@ class AlembicSettings(BaseModel):
     ddl_statement_timeout: Seconds = 3600
     journal: bool = True
     strict: bool = False
+    file_template: str = "%(rev)s_%(slug)s"
+    timezone: str = "UTC"
+    post_write_hooks: tuple[dict[str, str], ...] = ()
 
 
 class DatabaseSettings(BaseModel):

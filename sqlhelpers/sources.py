@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import tomllib
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dotenv import dotenv_values
-
-from sqlhelpers import urls
 from sqlhelpers.exceptions import SettingsError
 
 if TYPE_CHECKING:
@@ -27,10 +24,17 @@ Path_ = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Layer:
-    """One source: its values, nested as the settings are, and where each value stands."""
+    """One source: its values, nested as the settings are, and where each value stands.
+
+    Attributes:
+        values: the values.
+        origins: where each stands.
+        base: the folder that files of SQLite are relative to; None for the working directory.
+    """
 
     values: dict[str, Any] = field(repr=False)
     origins: dict[Path_, str]
+    base: Path | None = None
 
     @classmethod
     def of_arguments(cls, values: Mapping[str, Any]) -> Layer:
@@ -79,8 +83,17 @@ class Layer:
             if not isinstance(table, dict):
                 raise SettingsError([f"{file}: {name!r} is not a table"])
         nested = _normalised(table)
-        _rebase(nested, file.parent, elsewhere=file.parent != folder)
-        return cls(nested, {path: f"tool.sqlhelpers.{'.'.join(path)} in {file}" for path in _paths(nested)})
+        origins = {path: f"tool.sqlhelpers.{'.'.join(path)} in {file}" for path in _paths(nested)}
+        return cls(nested, origins).based(file.parent, folder)
+
+    def based(self, base: Path, folder: Path) -> Layer:
+        """Return the layer with relative paths in it made absolute below ``base``, its place.
+
+        Those of SQLite are for ``layered``, since they are in URLs, which SQLAlchemy reads. They stay as they are
+        written where ``base`` is the working directory, ``folder``.
+        """
+        _rebase(self.values, base)
+        return replace(self, base=base if base != folder else None)
 
     def origin(self, path: Path_) -> str:
         """Return where the value at ``path``, or what holds it, stands in this layer; empty if it does not."""
@@ -96,22 +109,22 @@ def read_layers(folder: Path, environ: Mapping[str, str], secrets_dir: Path | No
     """Yield the layers below the arguments, the strongest first.
 
     Args:
-        folder: the working directory.
+        folder: the working directory, or where to begin to look instead.
         environ: the environment variables.
         secrets_dir: the secrets directory, where it was passed as an argument.
     """
-    project = project_file(folder)
+    project, here = project_file(folder), Path.cwd()
     yield (environment := Layer.of_variables(environ, ""))
     found = [environment]
     for place in _between(folder, project.parent if project else folder):
         if (place / ".env").is_file():
+            from dotenv import dotenv_values
+
             values = {name: text for name, text in dotenv_values(place / ".env").items() if text is not None}
-            dotenv = Layer.of_variables(values, f" in {place / '.env'}")
-            _rebase(dotenv.values, place, elsewhere=place != folder)
-            yield dotenv
-            found.append(dotenv)
+            found.append(Layer.of_variables(values, f" in {place / '.env'}").based(place, here))
+            yield found[-1]
             break
-    pyproject = Layer.of_pyproject(project, folder) if project else Layer({}, {})
+    pyproject = Layer.of_pyproject(project, here) if project else Layer({}, {})
     for layer in (*found, pyproject):
         secrets_dir = secrets_dir or layer.values.get("secrets_dir")
     yield _secrets(Path(secrets_dir) if secrets_dir else _DOCKER_SECRETS, named=bool(secrets_dir))
@@ -154,10 +167,20 @@ def _secrets(folder: Path, *, named: bool) -> Layer:
 
 def layered(layers: Iterable[Layer]) -> dict[str, Any]:
     """Return the values of all layers in one: the first layer that has a value wins."""
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        _fill(merged, layer.values)
-    return merged
+    return merged(each.values if each.base is None else _with_files_below(each.base, each.values) for each in layers)
+
+
+def merged(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return nested mappings in one: the first that has a value wins."""
+    whole: dict[str, Any] = {}
+    for each in mappings:
+        _fill(whole, each)
+    return whole
+
+
+def split(value: Any) -> Any:
+    """Return the names in a text with commas; anything else as it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def _fill(target: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -222,16 +245,13 @@ def _paths(values: Any, path: Path_ = ()) -> Iterator[Path_]:
         yield path
 
 
-def _rebase(nested: dict[str, Any], folder: Path, *, elsewhere: bool) -> None:
-    """Make relative paths absolute below ``folder``: migrations, the secrets directory, files of SQLite.
+def _rebase(nested: dict[str, Any], folder: Path) -> None:
+    """Make relative paths absolute below ``folder``: migrations, the secrets directory.
 
-    A URL stays as it is written unless the working directory is ``elsewhere``. The migrations of an app
-    are relative to its package, where ``folder`` does not hold them.
+    The migrations of an app are relative to its package, where ``folder`` does not hold them.
     """
     for database in _tables(nested.get("databases")):
-        sqlalchemy, alembic = database.get("sqlalchemy"), database.get("alembic")
-        if elsewhere and isinstance(sqlalchemy, dict) and isinstance(sqlalchemy.get("url"), str):
-            sqlalchemy["url"] = urls.relative_to(sqlalchemy["url"], folder)
+        alembic = database.get("alembic")
         if isinstance(alembic, dict) and isinstance(alembic.get("migrations_path"), str):
             alembic["migrations_path"] = str(folder / alembic["migrations_path"])
     for app in _tables(nested.get("apps")):
@@ -239,6 +259,18 @@ def _rebase(nested: dict[str, Any], folder: Path, *, elsewhere: bool) -> None:
             app["migrations"] = str(folder / app["migrations"])
     if isinstance(nested.get("secrets_dir"), str):
         nested["secrets_dir"] = str(folder / nested["secrets_dir"])
+
+
+def _with_files_below(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of ``values`` in which relative files of SQLite are absolute below ``folder``."""
+    from sqlhelpers import urls
+
+    copy = deepcopy(dict(values))
+    for database in _tables(copy.get("databases")):
+        sqlalchemy = database.get("sqlalchemy")
+        if isinstance(sqlalchemy, dict) and isinstance(sqlalchemy.get("url"), str):
+            sqlalchemy["url"] = urls.relative_to(sqlalchemy["url"], folder)
+    return copy
 
 
 def _tables(value: Any) -> list[dict[str, Any]]:

@@ -147,12 +147,21 @@ def _refuse_new_orphans(lost: Counter[tuple[str, str]]) -> None:
         raise IntegrityError(f"rows would lose their parents: {broken}", None, Exception(broken))
 
 
-def _patiently(connection: Connection, patience: float, step: Callable[[], object]) -> None:
-    """Begin or commit on SQLite as soon as no other process is in the way; between attempts, signals are heard."""
-    deadline = time.monotonic() + patience
+@contextmanager
+def without_waiting(connection: Connection) -> Iterator[None]:
+    """Let statements of the block fail at once where another process is in the way."""
     usual = _pragma(connection, "busy_timeout")
     _pragma(connection, "busy_timeout=0")
     try:
+        yield
+    finally:
+        _pragma(connection, f"busy_timeout={usual}")
+
+
+def _patiently(connection: Connection, patience: float, step: Callable[[], object]) -> None:
+    """Begin or commit on SQLite as soon as no other process is in the way; between attempts, signals are heard."""
+    deadline = time.monotonic() + patience
+    with without_waiting(connection):
         while True:
             try:
                 step()
@@ -167,8 +176,6 @@ def _patiently(connection: Connection, patience: float, step: Callable[[], objec
                 timeouts.pause(_PAUSE)
             else:
                 return
-    finally:
-        _pragma(connection, f"busy_timeout={usual}")
 
 
 def _pragma(connection: Connection, text_: str) -> Any:

@@ -10,14 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.util import get_cls_kwargs
-
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from sqlalchemy.engine import URL
 
 _ALIASES = {"postgres": "postgresql"}
 _SECRET_LENGTH = 4  # what is shorter is no secret, and would spoil the text that it is taken out of
@@ -49,6 +47,9 @@ def parse(url: str | URL) -> URL:
     Raises:
         InvalidURL: it is not a URL, or its password holds a character that must be percent-encoded.
     """
+    from sqlalchemy.engine import URL, make_url  # what names drivers only need not wait for it
+    from sqlalchemy.exc import ArgumentError
+
     if isinstance(url, URL):
         return url
     try:
@@ -116,6 +117,8 @@ def resolve(url: str | URL, *, aio: bool, drivers: Mapping[str, Drivers]) -> URL
 
 
 def _fits(url: URL, *, aio: bool) -> bool:
+    from sqlalchemy.exc import NoSuchModuleError
+
     try:
         dialect = url.get_dialect()
     except NoSuchModuleError:
@@ -136,6 +139,9 @@ def _require(candidates: tuple[str, ...], dialect: str) -> str:
 
 def dialect_options(url: URL) -> frozenset[str]:
     """Return the names of the ``create_engine`` options that only this URL's dialect understands."""
+    from sqlalchemy.exc import NoSuchModuleError
+    from sqlalchemy.util import get_cls_kwargs
+
     try:
         return frozenset(get_cls_kwargs(url.get_dialect()))
     except (NoSuchModuleError, ImportError):

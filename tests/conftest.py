@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,7 @@ from sqlhelpers import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
 _OURS = ("SQLHELPERS_", "DATABASE_URL")
 _EXAMPLES = "countries,bookshop"  # may be installed in the development environment
@@ -131,10 +131,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: 
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("SQLHELPERS_DISABLE_PLUGINS", _EXAMPLES)
-    yield Project(folder)
-    for name, module in list(sys.modules.items()):
-        if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
-            del sys.modules[name]
+    yield (made := Project(folder))
+    made.forget()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,19 @@ REVISIONS = {
     "r3.py": revision_text("r3", TITLE, "r2"),
 }
 
+#: The same with docstrings, and with what undoes them.
+REVERSIBLE = {
+    "r1.py": revision_text("r1", AUTHOR, downgrade="op.drop_table('author')", doc="Add authors."),
+    "r2.py": revision_text("r2", BOOK, "r1", downgrade="op.drop_table('book')", doc="Add books.\n\nOf authors."),
+    "r3.py": revision_text(
+        "r3",
+        TITLE,
+        "r2",
+        downgrade="op.drop_index('ix_book_title', 'book')\nop.drop_column('book', 'title')",
+        doc="Give books a title.",
+    ),
+}
+
 
 @contextmanager
 def runtime(databases: str | Mapping[str, Any], **settings: Any) -> Iterator[Runtime]:
@@ -107,6 +121,16 @@ def execute(url: str, *statements: str) -> None:
     with connected(url) as connection:
         for statement in statements:
             connection.execute(text(statement))
+
+
+def allow_scratch(request: Any, url: str) -> None:
+    """Let the role of a URL create scratch databases."""
+    role = re.search("//(.*?):", url)
+    if role and url.startswith("postgresql"):
+        request.getfixturevalue("postgres_server").execute(f'ALTER ROLE "{role[1]}" CREATEDB')
+    elif role and url.startswith("mariadb"):
+        server = request.getfixturevalue("mariadb_server")
+        server.execute(f"GRANT ALL ON `sqlhelpers\\_scratch\\_%`.* TO `{role[1]}`@'%'")
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:

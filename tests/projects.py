@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 _WITHIN = 60.0  # seconds
 
@@ -80,6 +81,29 @@ class Project:
             self.write(f"{name}/migrations/versions/{file}", text)
         return self.folder / name
 
+    def forget(self) -> None:
+        """Let modules that were imported from here be imported anew."""
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "/").is_relative_to(self.folder):
+                del sys.modules[name]
+        importlib.invalidate_caches()
+
+    def write_distribution(self, name: str, module: str, group: str = "plugins", value: str = "") -> Path:
+        """Write a module, and what makes it an installed distribution with an entry point, without building a wheel.
+
+        Args:
+            name: the name of the distribution, its entry point and its module.
+            module: the text of the module.
+            group: ``apps``, ``plugins`` or ``adapters``.
+            value: what the entry point points to; the module if empty.
+
+        Returns:
+            the module.
+        """
+        self.write(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        self.write(f"{name}-1.0.dist-info/entry_points.txt", f"[sqlhelpers.{group}]\n{name} = {value or name}\n")
+        return self.write(f"{name}.py", module)
+
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, timeout: float = _WITHIN) -> Finished:
         """Run ``sqlhelpers`` with arguments, and more environment variables, in the folder."""
         return run([sys.executable, "-m", "sqlhelpers", *arguments], self.folder, env, timeout)
@@ -112,17 +136,29 @@ def run(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def revision_text(revision: str, upgrade: str = "pass", down_revision: str | None = None) -> str:
+def revision_text(
+    revision: str,
+    upgrade: str = "pass",
+    down_revision: str | tuple[str, ...] | None = None,
+    *,
+    downgrade: str = "pass",
+    doc: str = "",
+) -> str:
     """Return the text of a revision file.
 
     Args:
         revision: its identifier.
         upgrade: the body of ``upgrade()``, without indentation; ``op`` and ``sa`` are there.
-        down_revision: the revision before it.
+        down_revision: the revision before it, or several.
+        downgrade: the body of ``downgrade()``.
+        doc: its message, which gets a docstring as Alembic writes it; empty for none.
     """
-    body = "\n".join(f"    {line}" for line in upgrade.splitlines())
+    bodies = ["\n".join(f"    {line}" for line in body.splitlines()) for body in (upgrade, downgrade)]
+    follows = down_revision or ""
+    lines = f"{doc}\n\nRevision ID: {revision}\nRevises: {follows}\nCreate Date: 2024-05-06 07:08:09.101112\n\n"
     return (
-        "import sqlalchemy as sa\nfrom alembic import op\n\n"
-        f"revision = {revision!r}\ndown_revision = {down_revision!r}\n\n\n"
-        f"def upgrade():\n{body}\n\n\ndef downgrade():\n    pass\n"
+        (f'"""{lines}"""\n\n' if doc else "")
+        + "import sqlalchemy as sa\nfrom alembic import op\n\n"
+        + f"revision = {revision!r}\ndown_revision = {down_revision!r}\n\n\n"
+        + f"def upgrade():\n{bodies[0]}\n\n\ndef downgrade():\n{bodies[1]}\n"
     )

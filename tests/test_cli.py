@@ -204,11 +204,12 @@ def test_version_help_and_completion(command):
 
 
 def test_names_of_databases_are_completed(notes):
-    """From the settings; a broken configuration completes nothing and does not complain."""
+    """From the settings, be they right or wrong; where they cannot be read, there is no complaint."""
     variables = {"_SQLHELPERS_COMPLETE": "bash_complete", "COMP_WORDS": "sqlhelpers run-sync -d o", "COMP_CWORD": "3"}
 
     assert notes.run(env=variables).stdout.split() == ["plain,other"]
-    assert notes.run(env={**variables, "DATABASE_URL": "nonsense"}).output.strip() == ""
+    assert notes.run(env={**variables, "DATABASE_URL": "nonsense"}).stdout.split() == ["plain,other"]
+    assert notes.run(env={**variables, "SQLHELPERS_DATABASES": "{"}).output.strip() == ""
 
 
 def test_no_configuration_says_what_to_set(project):

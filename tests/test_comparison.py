@@ -17,7 +17,7 @@ from sqlalchemy import (
 )  # fmt: skip
 
 from sqlhelpers.comparison import differences
-from sqlhelpers.engines import default_hooks
+from sqlhelpers.defaults import default_hooks
 from sqlhelpers.histories import History
 from sqlhelpers.urls import resolve
 

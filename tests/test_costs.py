@@ -3,14 +3,30 @@
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy
-from databases import MODELS, REVISIONS, runtime
+from databases import MODELS, REVISIONS, rows, runtime, sync
+from processes import until
 from projects import revision_text, run
 from sqlalchemy import event
 
-HEAVY = ("sqlalchemy", "alembic", "pydantic")
+from sqlhelpers import hookimpl
+from sqlhelpers.plugin_manager import PluginManager
+
+HEAVY = {"sqlalchemy", "alembic", "pydantic"}
+
+PLUGIN = """
+import click
+from sqlhelpers import hookimpl
+from sqlhelpers.cli import databases, json_option, open_runtime, table
+
+
+@hookimpl
+def sqlhelpers_register_commands(cli):
+    cli.command("draw")(lambda: None)
+"""
 
 IMPORTED = """
 import atexit, sys
@@ -27,19 +43,41 @@ def imported(project):
         '[tool.sqlhelpers]\ndatabases = {default = "sqlite:///x.db"}\napps = {shop = {package = "shop"}}\n'
     )
 
-    def command(*arguments: str) -> set[str]:
+    def command(*arguments: str, folder: Path = project.folder) -> set[str]:
         code = f"{IMPORTED}\nfrom sqlhelpers.cli import main\nmain({list(arguments)!r})"
-        done = run([sys.executable, "-c", code], project.folder)
+        done = run([sys.executable, "-c", code], folder, {"PYTHONPATH": str(project.folder)})
         assert done.status == 0, done
         return set(done.stderr.splitlines()[-1].split())
 
     return command
 
 
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("run-sync", "--help"), ("completion", "bash")])
-def test_help_imports_nothing_heavy(imported, words):
-    """Neither SQLAlchemy nor Alembic nor pydantic, although apps and plugins are installed."""
-    assert imported(*words).isdisjoint(HEAVY)
+QUICK = [("--help",), ("--version",), ("run-sync", "--help"), ("completion", "bash"), ("plugins",), ("draw", "--help")]
+
+
+@pytest.mark.parametrize("words", QUICK)
+def test_help_imports_nothing_heavy(project, imported, words):
+    """Neither SQLAlchemy nor Alembic nor pydantic, although apps and plugins are installed, one of them with a command.
+
+    The working directory is below that of the settings, where the file of SQLite is relative to them.
+    """
+    project.write_distribution("drawing", PLUGIN)
+    project.write_distribution("heavy", "import sqlalchemy\n")
+    found = imported(*words, folder=project.write("below/x.txt", "").parent)
+
+    assert found.isdisjoint(HEAVY - {"sqlalchemy"} if words == ("plugins",) else HEAVY)
+    assert ("drawing" in found) == (words[0] in ("--help", "draw", "plugins"))
+
+
+def test_completion_imports_nothing_heavy(project, imported, monkeypatch):
+    """Names of commands, those of plugins among them, and of databases are completed from what is there as text."""
+    project.write_distribution("drawing", PLUGIN)
+    monkeypatch.setenv("_SQLHELPERS_COMPLETE", "bash_complete")
+    for typed, place in (("sqlhelpers d", "1"), ("sqlhelpers run-sync -d d", "3")):
+        monkeypatch.setenv("COMP_WORDS", typed)
+        monkeypatch.setenv("COMP_CWORD", place)
+
+        assert imported().isdisjoint(HEAVY)
 
 
 def test_a_command_that_has_nothing_to_run_leaves_alembic_alone(imported):
@@ -115,6 +153,25 @@ def test_status_costs_the_same_however_long_the_history(project, sqlite_url, sta
         made.manager().get_status()
 
         assert len([each for each in sent if not each.startswith("PRAGMA")]) <= 5, sent
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_an_up_to_date_run_on_postgresql_takes_one_connection(project, postgres_url, kind):
+    """It takes no lock, which would be another one, and leaves none open."""
+    project.write_app("shop", MODELS, REVISIONS)
+    sync("sync", postgres_url)
+    opened: list[object] = []
+    plugins = PluginManager()
+    listen = hookimpl(lambda engine: event.listen(engine, "connect", lambda connection, _: opened.append(connection)))
+    plugins.register(SimpleNamespace(sqlhelpers_engine_created=listen), "counting")
+
+    sync(kind, postgres_url, plugins=plugins)
+
+    assert len(opened) == 1
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with runtime(postgres_url) as made:
+        made.run_sync()
+        until(lambda: rows(postgres_url, query) == [], "no connection is left")
 
 
 def test_a_database_is_created_without_a_question_for_each_table(project, postgres_url, statements):

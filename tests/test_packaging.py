@@ -17,11 +17,14 @@ import sqlhelpers
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BUILT = PYPROJECT["tool"]["hatch"]["build"]["targets"]
+GROUPS = PYPROJECT["project"]["entry-points"]
 ENTRY_POINTS = {
-    **PYPROJECT["project"]["entry-points"]["sqlhelpers.adapters"],
-    "pytest": PYPROJECT["project"]["entry-points"]["pytest11"]["sqlhelpers"],
+    **GROUPS["sqlhelpers.adapters"],
+    **GROUPS["sqlhelpers.plugins"],
+    "pytest": GROUPS["pytest11"]["sqlhelpers"],
 }
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+FOR_DEVELOPMENT = {"lint", "pytest"}  # extras that `all` leaves out
 TOP_LEVEL = {"sqlhelpers", "plugins", "tests", "examples", "docs"}
 ADAPTERS = sorted(path.name for path in (ROOT / "plugins").glob("sqlhelpers_*") if path.is_dir())
 ALWAYS_THERE = {*sys.stdlib_module_names, "sqlhelpers", "sqlalchemy", "alembic", "click", "pluggy", "pydantic"}
@@ -87,7 +90,7 @@ def test_the_sdist_lists_nothing_that_is_missing():
 
 
 def test_every_entry_point_has_its_package():
-    """The packages of the entry points are the folders."""
+    """The entry points of adapters and plugins, and their folders, are the same."""
     packages = {value.partition(".")[0].partition(":")[0] for value in ENTRY_POINTS.values()}
 
     assert sorted(packages) == ADAPTERS
@@ -97,11 +100,11 @@ def test_every_entry_point_has_its_package():
 def test_an_adapter_has_an_extra_or_needs_none(adapter):
     """An adapter that imports more than the core needs has an extra named as its framework, which ``all`` includes."""
     frameworks = {name for name, value in ENTRY_POINTS.items() if value.partition(".")[0] == adapter}
-    needed = imported(ROOT / "plugins" / adapter) - ALWAYS_THERE - {adapter}
+    needed = imported(ROOT / "plugins" / adapter) - ALWAYS_THERE - {*ADAPTERS}
     extras = frameworks & EXTRAS.keys()
 
     assert extras or not needed, needed
-    assert extras <= {*EXTRAS["all"][0].partition("[")[2].strip("]").split(",")}
+    assert extras - FOR_DEVELOPMENT <= {*EXTRAS["all"][0].partition("[")[2].strip("]").split(",")}
 
 
 @for_each_adapter
@@ -115,13 +118,13 @@ def test_an_adapter_uses_public_names_only(adapter):
 
 
 def test_the_wheel_holds_the_packages_and_nothing_else(wheel):
-    """The wheel has every Python file and ``py.typed`` of its packages, its metadata, and nothing stray."""
+    """The wheel has every Python file, template and ``py.typed`` of its packages, its metadata, and nothing stray."""
     roots = {"sqlhelpers": ROOT, **dict.fromkeys(ADAPTERS, ROOT / "plugins")}
     files = {
         path.relative_to(root).as_posix()
         for package, root in roots.items()
         for path in (root / package).rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix in (".py", ".mako") or path.name == "py.typed"
     }
     info = f"sqlhelpers-{PYPROJECT['project']['version']}.dist-info"
     metadata = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}

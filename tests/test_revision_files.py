@@ -140,6 +140,25 @@ def test_a_file_that_says_nothing_is_named(folder, broken):
         Revisions(RevisionFiles(folder)).heads()
 
 
+@pytest.mark.parametrize("name", ["base", "head", "heads", "a'b", 'a"b', "a:b", "a-b", "a+b", "a@b"])
+@pytest.mark.parametrize("way", ["{!r}", "str({!r})"])
+def test_a_name_that_means_something_else_is_refused(folder, name, way):
+    """Alembic would take it for several revisions, or break its SQL with it, and only when it is run."""
+    write(folder, "c", f"revision = {way.format(name)}\ndown_revision = 'b2'\n")
+
+    with pytest.raises(AppError, match=r"versions/c\.py cannot be read: .*(take for something else|not allowed)"):
+        Revisions(RevisionFiles(folder)).heads()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file_is_not_waited_for(folder, make):
+    """Who reads a pipe waits for ever: it is an error, with its path."""
+    make(folder / "versions" / "c.py")
+
+    with pytest.raises(AppError, match=r"versions/c\.py cannot be read: OSError: it is no file"):
+        Revisions(RevisionFiles(folder)).heads()
+
+
 def test_a_folder_that_may_not_be_read_is_not_empty(folder, monkeypatch):
     """It is an error, which says what is wrong, and nothing about writing the first revision."""
 

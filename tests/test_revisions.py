@@ -7,46 +7,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from alembic.script import ScriptDirectory
+from graphs import histories, write
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sqlhelpers.exceptions import AppError
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
 from sqlhelpers.scripts import alembic_config
-
-
-@st.composite
-def histories(draw):
-    """Return revisions as (name, down revisions, labels, dependencies): chains, branches, merges, several bases."""
-    number = draw(st.integers(1, 9))
-    names = draw(st.permutations([f"r{place}" for place in range(number)]))
-    found, labelled = [], []
-    for place, name in enumerate(names):
-        earlier = list(names[:place])
-        shape = draw(st.sampled_from(["chain", "chain", "chain", "branch", "merge", "base"])) if earlier else "base"
-        downs = {
-            "chain": earlier[-1:],
-            "branch": [draw(st.sampled_from(earlier))] if earlier else [],
-            "merge": draw(st.lists(st.sampled_from(earlier), min_size=1, max_size=3, unique=True)) if earlier else [],
-            "base": [],
-        }[shape]
-        labels = [f"label{place}"] if draw(st.integers(0, 5)) == 0 else []
-        others = [each for each in earlier if each not in downs] + labelled
-        needed = [draw(st.sampled_from(others))] if others and draw(st.integers(0, 4)) == 0 else []
-        found.append((name, downs, labels, needed))
-        labelled += labels
-    return found
-
-
-def write(folder: Path, history) -> None:
-    (folder / "versions").mkdir()
-    for name, downs, labels, needed in history:
-        down = None if not downs else downs[0] if len(downs) == 1 else tuple(downs)
-        lines = [f"revision = {name!r}", f"down_revision = {down!r}"]
-        lines += [f"branch_labels = {tuple(labels)!r}"] if labels else []
-        lines += [f"depends_on = {tuple(needed)!r}"] if needed else []
-        (folder / "versions" / f"{name}.py").write_text("\n".join([*lines, "def upgrade(): pass", ""]))
 
 
 def outcome(work):
@@ -114,12 +81,34 @@ def test_files_that_contradict_each_other_are_explained(tmp_path, broken, reason
 
 
 def test_a_revision_that_is_there_twice_is_an_error(tmp_path):
-    """Alembic would take one of the files and warn."""
+    """Alembic would take one of the files and warn. Both are named."""
     write(tmp_path, [("a", [], [], [])])
     (tmp_path / "versions" / "z.py").write_text("revision = 'a'\ndown_revision = None\n")
 
-    with pytest.raises(AppError, match="present more than once"):
+    with pytest.raises(AppError, match=r"a is present more than once: .*/versions/a\.py and .*/versions/z\.py$"):
         Revisions(RevisionFiles(tmp_path)).heads()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("'Add a table.\\n\\nAnd more.'\n", "Add a table."),
+        ("'\\n  add a table\\n\\nRevision ID: a1\\n'\n", "add a table"),
+        ("# coding: latin-1\n'größer'\n", "größer"),
+        ("", ""),
+        ("''\n", ""),
+    ],
+)
+def test_what_a_revision_says_that_it_does(tmp_path, text, expected):
+    """The first line of its docstring; nothing if it has none, or has gone."""
+    (tmp_path / "versions").mkdir()
+    file = tmp_path / "versions" / "a1.py"
+    file.write_text(f"{text}revision = 'a1'\ndown_revision = None\n", "latin-1" if "latin-1" in text else "utf-8")
+    revisions = Revisions(RevisionFiles(tmp_path))
+
+    assert revisions.message("a1") == expected
+    file.unlink()
+    assert revisions.message("a1") == ""
 
 
 def test_only_the_revision_that_is_needed_is_run(tmp_path):
@@ -131,5 +120,20 @@ def test_only_the_revision_that_is_needed_is_run(tmp_path):
     script = Revisions(RevisionFiles(tmp_path)).script
 
     assert script.get_revision("b").module.revision == "b"
+    assert not hasattr(script.get_revision("b").module, "ddl_lock_timeout")
     with pytest.raises(AppError, match=r"versions/c\.py cannot be run: ValueError: was run"):
         script.get_revision("c").module  # noqa: B018
+
+
+def test_a_file_without_a_way_up_or_down_is_named(tmp_path):
+    """When the way is planned: nothing has been run then. What is not needed may be missing."""
+    write(tmp_path, [("a", [], [], []), ("b", ["a"], [], [])])
+    (tmp_path / "versions" / "b.py").write_text("revision = 'b'\ndown_revision = 'a'\ndef downgrade(): pass\n")
+    script = Revisions(RevisionFiles(tmp_path)).script
+
+    with pytest.raises(AppError, match=r"/versions/b\.py has no upgrade\(\)$"):
+        script._upgrade_revs("head", None)
+    assert script._upgrade_revs("a", None)
+    assert script._downgrade_revs("a", "b")
+    with pytest.raises(AppError, match=r"/versions/a\.py has no downgrade\(\)$"):
+        script._downgrade_revs("base", "b")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from sqlhelpers import urls
-from sqlhelpers.engines import default_hooks
+from sqlhelpers.defaults import default_hooks
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL
 from sqlhelpers.urls import Drivers
 

@@ -7,14 +7,16 @@ from contextlib import redirect_stdout
 
 import click
 
+from sqlhelpers.cli.completing import apps_of, revisions_of
 from sqlhelpers.cli.group import cli, confirm, database, yes
 from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.verbosity import say
 from sqlhelpers.exceptions import Refused
 
 
 @cli.command()
-@click.argument("app", required=False)
-@click.option("--revision", help="The revision that the tables are at. Default: the newest.")
+@click.argument("app", required=False, shell_complete=apps_of)
+@click.option("--revision", shell_complete=revisions_of, help="The revision that they are at. Default: the newest.")
 @database
 def adopt(app: str | None, revision: str | None, bind: str) -> None:
     """Record the revision of tables that were made without it, if they are as it makes them.
@@ -24,11 +26,11 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
         differences = runtime.perform(bind, lambda manager: manager.adopt(app, revision))
     _refuse_if(differences, f"the tables are not as {'revision ' + revision if revision else 'the models'} has them")
-    click.echo(f"{bind}  {app or '-'}  adopted" + (f" at {revision}" if revision else ""))
+    say(f"{bind}  {app or '-'}  adopted" + (f" at {revision}" if revision else ""))
 
 
 @cli.command()
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=apps_of)
 @click.option("--applied", is_flag=True, help="All that the revision does is done, by hand.")
 @click.option("--rolled-back", is_flag=True, help="All that it had done is undone, by hand.")
 @database
@@ -48,28 +50,11 @@ def repair(app: str | None, bind: str, *, applied: bool, rolled_back: bool) -> N
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
         differences = runtime.perform(bind, lambda manager: manager.repair(app, applied=applied))
     _refuse_if(differences, "the tables are not as the models say")
-    click.echo(f"{bind}  {app or '-'}  repaired: {'applied' if applied else 'rolled back'}")
-
-
-@cli.command(context_settings={"ignore_unknown_options": True})  # -1 is a revision
-@click.argument("app")
-@click.argument("revision")
-@database
-@yes
-def downgrade(app: str, revision: str, bind: str, *, yes: bool) -> None:
-    """Undo the revisions of an app down to REVISION, which can also be -1 or base.
-
-    Example: sqlhelpers downgrade bookshop -1
-    """
-    confirm(f"Undo the revisions of {app!r} after {revision} in database {bind!r}? Data can be lost.", yes=yes)
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
-        runtime.perform(bind, lambda manager: manager.downgrade(revision, app))
-        at = runtime.perform(bind, lambda manager: manager.get_current_revisions(app=app))
-    click.echo(f"{bind}  {app}  downgraded to {', '.join(at) or 'base'}")
+    say(f"{bind}  {app or '-'}  repaired: {'applied' if applied else 'rolled back'}")
 
 
 @cli.command()
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=apps_of)
 @database
 @yes
 def drop(app: str | None, bind: str, *, yes: bool) -> None:
@@ -83,7 +68,7 @@ def drop(app: str | None, bind: str, *, yes: bool) -> None:
         names = [table.fullname for each in histories for table in each.tables]
         confirm(f"Drop {', '.join(names) or 'nothing'} with all rows in database {bind!r}?", yes=yes)
         runtime.perform(bind, lambda manager: manager.drop(app))
-    click.echo(f"{bind}  {app or 'all apps'}  dropped")
+    say(f"{bind}  {app or 'all apps'}  dropped")
 
 
 @cli.command()
@@ -103,7 +88,7 @@ def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
         lost = f" and drop {', '.join(names)} with all rows" if names else ""
         confirm(f"Forget which revision {app!r} is at{lost} in database {bind!r}?", yes=yes)
         runtime.perform(bind, lambda manager: manager.retire(app, drop_tables=drop_tables))
-    click.echo(f"{bind}  {app}  retired")
+    say(f"{bind}  {app}  retired")
 
 
 def _refuse_if(differences: tuple[str, ...], reason: str) -> None:

@@ -4,26 +4,54 @@ from __future__ import annotations
 
 import sys
 from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from sqlhelpers import signals
+from sqlhelpers.cli import commands
+from sqlhelpers.cli.completing import databases_of
 from sqlhelpers.cli.failures import all_explained
-from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, open_runtime, open_settings
-from sqlhelpers.exceptions import Refused, SqlhelpersError
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment
+from sqlhelpers.cli.verbosity import add_options, note, options
+from sqlhelpers.exceptions import Refused
 
 _DEBUG = "--debug"
+
+
+#: The commands in the order in which ``--help`` has them; those that are in no section come last.
+SECTIONS = {
+    "Every day": ("run-sync", "status", "check", "doctor"),
+    "Look": ("history", "heads", "current", "show", "journal"),
+    "Write revisions": ("init", "revision", "merge", "edit"),
+    "Move": ("upgrade", "downgrade", "stamp"),
+    "Decide": ("adopt", "repair", "drop", "retire"),
+    "Work with the database": ("shell", "dbshell"),
+    "About this installation": ("config", "plugins", "completion"),
+}
+_OTHERS = "Of plugins"
+_WHOLE = 500  # characters: a long sentence is wrapped, not cut
 
 
 class _Group(click.Group):
     """A group that takes in the commands of plugins, and suggests the near name of a mistyped one."""
 
     _asked_plugins = False
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        add_options(cmd)
+        super().add_command(cmd, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        shown = {name: command for name, command in found.items() if command is not None and not command.hidden}
+        places = {name: section for section, names in SECTIONS.items() for name in names}
+        for section in (*SECTIONS, _OTHERS):
+            names = [name for name, command in shown.items() if places.get(command.name or name, _OTHERS) == section]
+            order = SECTIONS.get(section, ())
+            names.sort(key=lambda name: order.index(shown[name].name or name) if order else 0)
+            if names:
+                with formatter.section(section):
+                    formatter.write_dl([(name, shown[name].get_short_help_str(_WHOLE)) for name in names])
 
     def invoke(self, ctx: click.Context) -> object:
         with signals.listening(), all_explained(debug=ctx.meta.get(_DEBUG, False)):
@@ -34,13 +62,13 @@ class _Group(click.Group):
         return super().parse_args(ctx, [word for word in args if word != _DEBUG])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        self._ask_plugins()
+        self._ask_plugins(ctx)
         return super().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = super().get_command(ctx, cmd_name)
         if found is None and not self._asked_plugins:
-            self._ask_plugins()
+            self._ask_plugins(ctx)
             return self.get_command(ctx, cmd_name)
         return found
 
@@ -56,41 +84,24 @@ class _Group(click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def _ask_plugins(self) -> None:
-        from importlib.metadata import entry_points
-
+    def _ask_plugins(self, ctx: click.Context) -> None:
         self._asked_plugins = True
-        points = [*entry_points(group="sqlhelpers.plugins"), *entry_points(group="sqlhelpers.apps")]
-        if any(map(_may_bring_commands, points)):
-            try:
-                with open_runtime() as runtime:
-                    runtime.plugins.register_commands(self)
-            except SqlhelpersError as error:
-                click.echo(f"note: the commands of plugins are left out: {error}", err=True)
-
-
-def _may_bring_commands(point: EntryPoint) -> bool:
-    """Tell whether a plugin may have commands, without running it: most have none, and take long to import."""
-    from importlib.util import find_spec
-
-    if point.attr:  # an object has its hooks from anywhere
-        return True
-    try:
-        spec = find_spec(point.module)
-        source = Path(spec.origin or "").read_bytes() if spec else b""
-    except Exception:  # noqa: BLE001  # loading it tells what is wrong
-        return True
-    return not source or _COMMANDS in source or b"import *" in source
-
-
-_COMMANDS = b"sqlhelpers_register_commands"
+        for problem in commands.add_those_of_plugins(self, ctx):
+            if not ctx.resilient_parsing:  # completion has no place for notes
+                note(f"commands of plugins are left out: {problem}")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sqlhelpers")
 @click.option(_DEBUG, is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def cli() -> None:
-    """Bring databases to the state that the installed code expects."""
+    """Bring databases to the state that the installed code expects.
+
+    -v, -q and --debug may stand anywhere on the line. COMMAND --help has an example of each command.
+    """
+
+
+cli.params += options(hidden=False)
 
 
 def mounted(name: str, attachment: Attachment) -> click.Group:
@@ -101,7 +112,7 @@ def mounted(name: str, attachment: Attachment) -> click.Group:
         attachment: gives the runtime.
     """
     commands = {each: command for each, command in cli.commands.items() if each != "completion"}  # it is of sqlhelpers
-    options = [option for option in cli.params if _DEBUG in option.opts]
+    options = [option for option in cli.params if not isinstance(option, click.Option) or not option.is_eager]
     group = _Group(name, commands=commands, params=options, help=cli.help, context_settings=cli.context_settings)
     setattr(group, ATTRIBUTE, attachment)
     return group
@@ -114,10 +125,19 @@ databases = click.option(
     metavar="NAME",
     multiple=True,
     help="A configured database; can be repeated. Default: all of them.",
-    shell_complete=lambda ctx, _param, start: [name for name in _configured(ctx) if name.startswith(start)],
+    shell_complete=databases_of,
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-database = click.option("-d", "--database", "bind", metavar="NAME", default="default", show_default=True)
+database = click.option(
+    "-d",
+    "--database",
+    "bind",
+    metavar="NAME",
+    default="default",
+    show_default=True,
+    help="A configured database.",
+    shell_complete=databases_of,
+)
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -132,11 +152,3 @@ def confirm(question: str, *, yes: bool) -> None:
             raise Refused(f"{question} Nobody is there to answer; say so with --yes")
         if not click.confirm(question, err=True):
             raise Refused("not confirmed; nothing was changed")
-
-
-def _configured(ctx: click.Context) -> list[str]:
-    try:
-        with open_settings(ctx) as settings:
-            return list(settings.databases)
-    except SqlhelpersError:
-        return []

@@ -7,15 +7,20 @@ import os
 import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from sqlhelpers.cli.verbosity import is_quiet, note, verbosity
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from sqlhelpers.report import AppReport, DatabaseReport
 
+T = TypeVar("T")
+
+_GAP, _LEAST = 3, 8  # columns of a terminal: between two cells, and for a cell; words are whole where there is room
 _MANY = 5  # revisions: from so many on, a bar on a terminal is worth having
 
 
@@ -31,18 +36,21 @@ def printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[
             rows = [_as_mapping(report, app) for report in reports for app in report.apps]
             click.echo(json.dumps(rows, indent=2))
         else:
-            table([report.bind, report.url, app.app or "-", *words(app)] for report in reports for app in report.apps)
+            rows_of = (
+                [report.bind, report.url, app.app or "-", *words(app)] for report in reports for app in report.apps
+            )
+            table(rows_of, ("database", "URL", "app", "state", "to note"))
             if reports and not any(report.apps for report in reports):
-                click.echo("note: no app is registered under sqlhelpers.apps; is the project installed?", err=True)
+                note("no app is registered under sqlhelpers.apps; is the project installed?")
             for report in reports:
-                if not report.apps:
+                if not report.apps and not is_quiet():
                     click.echo(f"{report.bind}  {report.url}  no apps", err=True)
                 for app in report.apps:
                     for revision in app.edited:
                         text = f"revision {revision} was edited after it ran here"
-                        click.echo(f"note: {report.bind}: {app.app or '-'}: {text}", err=True)
+                        note(f"{report.bind}: {app.app or '-'}: {text}")
                 for name in report.left_alone:
-                    click.echo(f"note: {report.bind}: {name} belongs to an app that is not installed", err=True)
+                    note(f"{report.bind}: {name} belongs to an app that is not installed")
 
 
 def _as_mapping(report: DatabaseReport, app: AppReport) -> dict[str, Any]:
@@ -61,17 +69,17 @@ def done(app: AppReport) -> list[str]:
     if app.result is None or app.result.name == "ALREADY_UP_TO_DATE":
         return [styled("up to date", "green") + (f" at {at}" if at else ""), ""]
     if app.result.name == "CREATED":
-        return [styled("created", "green") + (f" at {at}" if at else ""), _count(app.tables, "table")]
-    return [styled("upgraded", "green") + f" {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
+        return [styled("created", "green") + (f" at {at}" if at else ""), count(app.tables, "table")]
+    return [styled("upgraded", "green") + f" {', '.join(app.current)} -> {at}", count(len(app.pending), "revision")]
 
 
 def planned(app: AppReport) -> list[str]:
     """Return the last columns of a line that says what would be done."""
     at = ", ".join(app.heads)
     if app.status.name == "NO_INFO":
-        return ["would be created" + (f" at {at}" if at else ""), _count(app.tables, "table")]
+        return ["would be created" + (f" at {at}" if at else ""), count(app.tables, "table")]
     if app.status.name == "UPGRADE_AVAILABLE":
-        return [f"would be upgraded {', '.join(app.current)} -> {at}", _count(len(app.pending), "revision")]
+        return [f"would be upgraded {', '.join(app.current)} -> {at}", count(len(app.pending), "revision")]
     return done(app)
 
 
@@ -83,34 +91,125 @@ def found(app: AppReport) -> list[str]:
     if app.status.name == "NO_INFO":
         return [styled("not there yet", "yellow"), ""]
     if app.status.name == "UPGRADE_AVAILABLE":
-        return [styled("behind", "yellow") + current, f"{_count(len(app.pending), 'revision')} to run"]
+        return [styled("behind", "yellow") + current, f"{count(len(app.pending), 'revision')} to run"]
     return [styled(app.status.name.lower(), "red") + current, app.detail]
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number and a noun, which is plural unless there is one."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def is_terminal(stream: Any = None) -> bool:
+    """Tell whether a stream, stdout if None, goes to a terminal that can do more than print lines."""
+    return bool((stream or sys.stdout).isatty()) and os.environ.get("TERM") != "dumb"
 
 
 def styled(text: str, colour: str, stream: Any = None) -> str:
     """Return the text in a colour, if it goes to a terminal and NO_COLOR is not set."""
-    wanted = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
-    return click.style(text, fg=colour) if wanted else text
+    return click.style(text, fg=colour) if is_terminal(stream) and not os.environ.get("NO_COLOR") else text
 
 
-def table(rows: Iterable[list[str]]) -> None:
-    """Print rows in columns that line up, two spaces apart."""
+def table(rows: Iterable[list[str]], headings: Sequence[str] = ()) -> None:
+    """Print rows in columns that line up, two spaces apart; on a terminal as a table that fits into it.
+
+    Args:
+        rows: the cells.
+        headings: what stands above them on a terminal. What is piped has none: it is for scripts.
+    """
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(cells[0]))] if cells else []
+    if is_quiet() or not cells:
+        return
+    if is_terminal():
+        _rich_table(cells, headings)
+        return
+    widths = [max(len(click.unstyle(row[i])) for row in cells) for i in range(len(cells[0]))]
     for row in cells:
         padded = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
+
+
+def _rich_table(cells: Sequence[list[str]], headings: Sequence[str]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, highlight=False)
+    shown = [i for i in range(len(cells[0])) if any(row[i] for row in cells)]
+    drawn = Table(box=box.SIMPLE_HEAD, show_header=bool(headings), pad_edge=False)
+    columns = [[click.unstyle(row[i]) for row in cells] + ([headings[i]] if headings else []) for i in shown]
+    widths = _widths(columns, console.width - _GAP * len(shown))
+    for i, width in zip(shown, widths, strict=True):
+        drawn.add_column(headings[i] if headings else "", overflow="fold", width=width)
+    for row in cells:
+        drawn.add_row(*(Text.from_ansi(row[i]) for i in shown))
+    console.print(drawn)
+
+
+def _widths(columns: Sequence[Sequence[str]], left: int) -> list[int | None]:
+    """Return how wide columns may be; None to leave it to rich, which breaks words anywhere if it has to.
+
+    What stands on the left are names, so their words are whole as long as there is room for something on the right.
+    """
+    wanted = [max(map(len, column)) for column in columns]
+    if sum(wanted) <= left or _LEAST * len(columns) > left:
+        return [None] * len(columns)
+    widths = []
+    for place, column in enumerate(columns, 1):
+        longest = max((len(word) for cell in column for word in cell.split()), default=1)
+        rest = _LEAST * (len(columns) - place)
+        widths.append(longest if longest + rest <= left else min(_LEAST, longest))
+        left -= widths[-1]
+    for place, whole in enumerate(wanted):
+        more = min(whole - widths[place], left)
+        widths[place] += more
+        left -= more
+    return list(widths)
+
+
+@contextmanager
+def listed(
+    as_json: bool,  # noqa: FBT001
+    words: Callable[[T], list[str]],
+    headings: Sequence[str] = (),
+) -> Iterator[Callable[[Iterable[T]], None]]:
+    """Collect values and print them at the end, those that came before an error included.
+
+    Args:
+        as_json: print them as JSON.
+        words: the cells of a value.
+        headings: what stands above them on a terminal.
+    """
+    found: list[T] = []
+    try:
+        with redirect_stdout(sys.stderr):  # what plugins and revisions print is not data
+            yield found.extend
+    finally:
+        if as_json:
+            click.echo(json.dumps([as_mapping(each) for each in found], indent=2, default=as_text))
+        else:
+            table(map(words, found), headings)
+
+
+def as_mapping(value: Any) -> dict[str, Any]:
+    """Return a value of ours as JSON has it; ``bind`` is called ``database`` there."""
+    found = asdict(value)
+    return {"database": found.pop("bind"), **found} if "bind" in found else found
+
+
+def as_text(value: Any) -> str:
+    """Return a time, which is in UTC, as JSON has it."""
+    return f"{value.isoformat()}Z"
 
 
 class Bar:
     """A progress bar on stderr, if stderr is a terminal and there is much to do: for databases, and for revisions."""
 
     def __init__(self) -> None:
-        self._wanted = sys.stderr.isatty()  # asked once: the bar puts something else in the place of stderr
+        self._wanted = (
+            is_terminal(sys.stderr) and not is_quiet() and not verbosity()
+        )  # asked once: the bar puts something else in the place of stderr
         self._progress: Any = None
         self._databases: Any = None
         self._revisions: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+    from sqlhelpers.outline import Outline
     from sqlhelpers.runtime import Runtime
     from sqlhelpers.settings import Settings
 
@@ -82,23 +84,41 @@ def attachment_of(ctx: click.Context) -> Attachment | None:
 
 def open_runtime() -> AbstractContextManager[Runtime]:
     """Return the attached runtime, or one for the settings of the working directory."""
-    return _attached() or _new_runtime()
+    return attached_runtime() or _new_runtime()
 
 
 @contextmanager
 def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
     """Give the settings of the attached runtime, or those of the working directory."""
-    attached = _attached(ctx)
+    attached = attached_runtime(ctx)
     if attached is None:
         from sqlhelpers.settings import Settings
 
+        _let_import_from_the_project()
         yield Settings()
         return
     with attached as runtime:
         yield runtime.settings
 
 
-def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
+def read_outline(ctx: click.Context | None = None) -> Outline:
+    """Return what the settings of the attached runtime name, or those of the working directory, which are not checked.
+
+    Raises:
+        SettingsError: one of their sources cannot be read; or, of an attached runtime, they are wrong.
+    """
+    from sqlhelpers import outline
+
+    attached = attached_runtime(ctx)
+    if attached is None:
+        _let_import_from_the_project()
+        return outline.read_outline(Path.cwd(), os.environ)
+    with attached as runtime:
+        return outline.outline_of(runtime.settings)
+
+
+def attached_runtime(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:
+    """Return the attached runtime, to be entered; None if there is none."""
     context = ctx or click.get_current_context(silent=True)
     attachment = attachment_of(context) if context else None
     return attachment.opened(context) if context and attachment else None
@@ -106,9 +126,14 @@ def _attached(ctx: click.Context | None = None) -> AbstractContextManager[Runtim
 
 def _new_runtime() -> Runtime:
     from sqlhelpers.runtime import Runtime
+
+    _let_import_from_the_project()
+    return Runtime()
+
+
+def _let_import_from_the_project() -> None:
     from sqlhelpers.sources import project_file
 
     project = project_file(Path.cwd())
     if project is not None and str(project.parent) not in sys.path:
         sys.path.append(str(project.parent))  # an app that is not installed may lie beside the settings
-    return Runtime()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from sqlhelpers.cli.completing import apps_of
 from sqlhelpers.cli.group import cli, databases, json_option
 from sqlhelpers.cli.printing import table
-from sqlhelpers.cli.runtimes import open_runtime, open_settings
+from sqlhelpers.cli.runtimes import open_runtime, open_settings, read_outline
+from sqlhelpers.cli.verbosity import note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,14 +45,15 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(rows, indent=2))
         else:
-            table([row["database"] or "", row["app"] or "-", row["kind"] or "", row["text"] or ""] for row in rows)
+            cells = ([row["database"] or "", row["app"] or "-", row["kind"] or "", row["text"] or ""] for row in rows)
+            table(cells, ("database", "app", "kind", "what"))
             table([bind, "all as the code has it"] for bind in sound)
     if any(row["kind"] != "skipped" for row in rows):
         raise click.exceptions.Exit(1)
 
 
 @cli.command()
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=apps_of)
 @databases
 @json_option
 def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
@@ -64,11 +67,12 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
             entries = runtime.perform(bind, lambda manager: manager.journal(app))
             rows += ({"database": bind, **asdict(entry), "seconds": entry.seconds} for entry in entries)
     if not rows:
-        click.echo(f"note: nothing is recorded{f' of app {app!r}' if app else ''}", err=True)
+        note(f"nothing is recorded{f' of app {app!r}' if app else ''}")
     if as_json:
         click.echo(json.dumps(rows, indent=2, default=lambda when: f"{when.isoformat()}Z"))
         return
-    table(
+    headings = ("database", "app", "action", "revision", "begun (UTC)", "took", "outcome", "by")
+    cells = (
         [
             *(row["database"], row["app"] or "-", row["action"], row["revision"], f"{row['begun']:%Y-%m-%d %H:%M:%S}"),
             *(f"{row['seconds']:.2f} s" if row["seconds"] is not None else "", row["outcome"] or "not finished"),
@@ -76,6 +80,7 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
         ]
         for row in rows
     )
+    table(cells, headings)
 
 
 @cli.command()
@@ -99,10 +104,10 @@ def _found() -> tuple[PluginManager, DiscoveryError | None]:
     from sqlhelpers.exceptions import DiscoveryError
     from sqlhelpers.plugin_manager import PluginManager
 
-    manager = PluginManager()
-    with open_settings() as settings, redirect_stdout(sys.stderr):
+    manager, wanted = PluginManager(), read_outline()
+    with redirect_stdout(sys.stderr):
         try:
-            manager.discover(disabled=settings.disable_plugins, enabled_apps=settings.enable_apps)
+            manager.discover(disabled=wanted.disable_plugins, enabled_apps=wanted.enable_apps)
         except DiscoveryError as error:
             return manager, error
     return manager, None
@@ -111,13 +116,17 @@ def _found() -> tuple[PluginManager, DiscoveryError | None]:
 @cli.command()
 @json_option
 def config(*, as_json: bool) -> None:
-    """Show every setting, its value, and where it came from."""
+    """Show every setting, its value, and where it came from.
+
+    Example: sqlhelpers config --json
+    """
     with open_settings() as settings:
         rows = list(settings.origins())
     if as_json:
         click.echo(json.dumps([dict(zip(("name", "value", "origin"), row, strict=True)) for row in rows], indent=2))
     else:
-        table([name, "=", value, f"({origin})"] for name, value, origin in rows)
+        shown = ([name, "=", value, f"({origin})"] for name, value, origin in rows)
+        table(shown, ("setting", "", "value", "from"))
 
 
 @cli.command()

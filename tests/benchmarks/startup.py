@@ -29,7 +29,8 @@ def run(folder: Path, program: str, *arguments: str) -> tuple[float, float]:
     """Run a program of this environment, and return its CPU seconds and the most memory that it had, in MiB."""
     command = [sys.executable, "-I", "-S", LAUNCHER, Path(sys.executable).with_name(program), *arguments]
     variables = {"SQLHELPERS_DISABLE_PLUGINS": OTHERS, "XDG_CACHE_HOME": str(folder / "cache")}
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **variables}, capture_output=True, check=False)
+    keeping = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as installed
+    done = subprocess.run(command, cwd=folder, env={**keeping, **variables}, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{program} {' '.join(arguments)} failed:\n{done.stderr.decode()}")
     seconds, memory = map(float, done.stdout.split())

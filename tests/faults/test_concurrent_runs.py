@@ -232,6 +232,7 @@ def test_every_way_in_takes_the_same_lock(shop, place, command):
     with pytest.raises(LockTimeout):
         asyncio.run(with_await())
     commands = ["run-sync"], ["adopt", "shop"], ["repair", "shop", "--applied"], ["downgrade", "shop", "r1", "--yes"]
+    commands += ["upgrade", "shop", "r1"], ["stamp", "shop", "r1", "--yes"]
     commands += ["drop", "--yes"], ["retire", "gone", "--yes"]
     assert {command(*words).status for words in commands} == {4}
     assert holder.is_running

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import pytest
-from databases import connected, execute, rows, snapshot, tables
+from databases import allow_scratch, connected, execute, rows, snapshot, tables
 from processes import until
 from shops import HALF_WAY, MODELS, REBUILD, TITLE, position, ran
 
@@ -95,16 +95,6 @@ def test_tables_at_an_older_revision_are_adopted_there(shop, url, command, reque
     assert {name: table for name, table in snapshot(url).items() if name in before} == before
     assert command("run-sync").status == 0
     assert ran(url) == ["r1", "r2", "r3"]
-
-
-def allow_scratch(request, url):
-    """Let the role of a URL create scratch databases."""
-    role = re.search("//(.*?):", url)
-    if url.startswith("postgresql"):
-        request.getfixturevalue("postgres_server").execute(f'ALTER ROLE "{role[1]}" CREATEDB')
-    elif url.startswith("mariadb"):
-        server = request.getfixturevalue("mariadb_server")
-        server.execute(f"GRANT ALL ON `sqlhelpers\\_scratch\\_%`.* TO `{role[1]}`@'%'")
 
 
 def test_a_revision_that_does_not_exist_is_not_adopted(unversioned, command):

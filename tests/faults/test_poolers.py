@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy.exc
@@ -16,6 +17,9 @@ from sqlalchemy import inspect, text
 
 from sqlhelpers import SyncResult
 from sqlhelpers.exceptions import LockTimeout, SqlhelpersError
+
+if TYPE_CHECKING:
+    from servers import PostgresServer
 
 WORKERS = 20
 TIMES = 10
@@ -230,6 +234,19 @@ def test_a_pool_of_one_is_too_small_for_a_run(shop, narrow_pgbouncer_url, kind):
     caller.close()
 
 
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_pool_of_one_will_do_for_a_run_that_has_nothing_to_do(shop, narrow_pgbouncer_url, postgres_server, kind):
+    """It takes no lock."""
+    shop.pooler = "transaction"
+    shop.use(narrow_pgbouncer_url)
+    shop.upgrade("r3", _direct(narrow_pgbouncer_url, postgres_server))
+    caller = Caller(shop.runtime(), is_async=kind == "async")
+
+    with within(3):
+        assert caller.call("sync") is SyncResult.ALREADY_UP_TO_DATE
+    caller.close()
+
+
 def test_a_run_that_waits_leaves_the_pool_to_others(shop, small_pgbouncer_url):
     """With a pool of two, one holds the lock and works; who waits takes a connection for moments only."""
     shop.pooler = "transaction"
@@ -249,11 +266,9 @@ def test_a_run_that_waits_leaves_the_pool_to_others(shop, small_pgbouncer_url):
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_a_run_leaves_no_setting_in_a_connection_of_the_pooler(shop, narrow_pgbouncer_url, postgres_server, kind):
     """Limits of a run are over with its transactions: the next client of the same connection has the server's own."""
-    name = narrow_pgbouncer_url.rpartition("/")[2]
-    direct = narrow_pgbouncer_url.rpartition("@")[0] + f"@127.0.0.1:{postgres_server.port}/{name}"
     shop.pooler = "transaction"
     shop.use(narrow_pgbouncer_url, lock_timeout=1, command_timeout=1, connect_timeout=2)
-    shop.upgrade("r3", direct)
+    shop.upgrade("r2", _direct(narrow_pgbouncer_url, postgres_server))
     names = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "application_name"
     query = "SELECT concat_ws(' ', {})".format(", ".join(f"current_setting('{each}')" for each in names))
     fresh = rows(narrow_pgbouncer_url, query)
@@ -307,3 +322,9 @@ def test_an_error_in_a_session_leaves_nothing_in_the_pool(shop, small_pgbouncer_
 
     assert caller.in_session("SELECT count(*) FROM t") == 0
     caller.close()
+
+
+def _direct(pooled: str, server: PostgresServer) -> str:
+    """Return the URL of a database without the pooler in front of it."""
+    before, _, name = pooled.rpartition("/")
+    return f"{before.rpartition('@')[0]}@127.0.0.1:{server.port}/{name}"

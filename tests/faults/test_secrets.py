@@ -18,7 +18,7 @@ from sqlhelpers import DatabaseManager
 from sqlhelpers.aio import AsyncDatabaseManager
 
 SERVED = [name for name, (_, _, server) in DRIVERS.items() if server != "sqlite"]
-COMMANDS = ["run-sync"], ["status"], ["check"], ["journal"], ["config"], ["plugins"], ["adopt", "shop"]
+COMMANDS = ["run-sync"], ["status"], ["check"], ["journal"], ["config"], ["plugins"], ["adopt", "shop"], ["doctor"]
 
 
 @pytest.fixture(params=["postgres_url", "mariadb_url"])

@@ -1,0 +1,87 @@
+"""The command that looks for whatever is wrong, and says what to do about it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from sqlhelpers.cli.group import cli, databases, json_option
+from sqlhelpers.cli.printing import styled
+from sqlhelpers.cli.runtimes import open_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import IO
+
+    from sqlhelpers.doctor import Diagnosis
+
+_COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
+_LEVEL, _SUBJECT = 7, 11  # the widths of two columns
+
+
+@cli.command()
+@databases
+@json_option
+def doctor(binds: Sequence[str], *, as_json: bool) -> None:
+    """Find whatever is wrong: settings, plugins, drivers, servers, revisions, permissions. It changes nothing.
+
+    0 if nothing is worse than a note; else the highest of 1 (database), 2 (configuration), 3 (a person must decide).
+
+    Example: sqlhelpers doctor -d default
+    """
+    from sqlhelpers.doctor import diagnose, exit_status
+
+    found: list[Diagnosis] = []
+    show = _Printer(sys.stdout)
+
+    def seen(diagnosis: Diagnosis) -> None:
+        found.append(diagnosis)
+        if not as_json:
+            show(diagnosis)
+
+    try:
+        with open_runtime() as runtime, redirect_stdout(sys.stderr):  # what plugins print is not data
+            diagnose(runtime, binds, seen)
+    finally:
+        if as_json:
+            click.echo(json.dumps([asdict(each) for each in found], indent=2))
+    if not as_json:
+        click.echo(_summary(found))
+    raise click.exceptions.Exit(exit_status(found))
+
+
+class _Printer:
+    """Prints each diagnosis as it comes, under a heading for each database.
+
+    Args:
+        stream: where to.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._heading = ""
+
+    def __call__(self, diagnosis: Diagnosis) -> None:
+        heading = f"database {diagnosis.database}" if diagnosis.database else "installation"
+        if heading != self._heading:
+            click.echo(f"{'' if not self._heading else chr(10)}{styled(heading, 'blue', self._stream)}", self._stream)
+            self._heading = heading
+        mark = styled(diagnosis.level.ljust(_LEVEL), _COLOURS[diagnosis.level], self._stream)
+        click.echo(f"  {mark}  {diagnosis.subject.ljust(_SUBJECT)}  {diagnosis.text}", self._stream)
+        if diagnosis.advice:
+            click.echo(f"  {' ' * _LEVEL}  {' ' * _SUBJECT}  -> {diagnosis.advice}", self._stream)
+
+
+def _summary(found: Sequence[Diagnosis]) -> str:
+    numbers = Counter[str](each.level for each in found)
+    levels = [level for level in ("error", "warning", "note") if numbers[level]]
+    parts = [f"{numbers[level]} {level}{'s' if numbers[level] > 1 else ''}" for level in levels]
+    if not {"error", "warning"} & set(levels):
+        parts.insert(0, "nothing is wrong")
+    return f"\n{', '.join(parts)}"

@@ -1,0 +1,160 @@
+"""What is told of revisions: what their files say, how they stand among each other, and where a database is among them.
+
+No file is run for that.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlhelpers import revision_names
+from sqlhelpers.exceptions import AppError
+from sqlhelpers.histories import current_revisions
+from sqlhelpers.report import Position, Trace
+from sqlhelpers.revision_reports import RevisionInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from sqlhelpers.histories import History
+    from sqlhelpers.report import JournalEntry
+    from sqlhelpers.revision_graph import RevisionFile
+    from sqlhelpers.revisions import Revisions
+
+
+def newest_first(
+    histories: Iterable[History],
+    between: str | None = None,
+    current: Sequence[str] = (),
+) -> tuple[RevisionInfo, ...]:
+    """Return the revisions of each history, the newest first, as Alembic orders them.
+
+    Args:
+        histories: the apps; those without migrations have none.
+        between: the only ones: ``START:END``, ends included, in Alembic's words; None for all.
+        current: the revisions that ``current`` stands for in it.
+
+    Raises:
+        AppError: there is no such revision, or no such range.
+    """
+    start, end = revision_names.split(between) if between is not None else ("", "")
+    found: list[RevisionInfo] = []
+    for history in histories:
+        if history.revisions is not None:
+            found += describe(history.revisions, history.revisions.walk(start, end, current))
+    return tuple(found)
+
+
+def heads(histories: Iterable[History], *, resolve_dependencies: bool = False) -> tuple[RevisionInfo, ...]:
+    """Return the newest revisions of each history; with ``resolve_dependencies`` none that another one depends on."""
+    with_migrations = (history.revisions for history in histories if history.revisions is not None)
+    found = [info for each in with_migrations for info in describe(each, each.heads())]
+    return tuple(info for info in found if not (resolve_dependencies and info.needed_by))
+
+
+def named(history: History, revision: str) -> tuple[RevisionInfo, ...]:
+    """Return what is to be told of the revisions that a name stands for.
+
+    Raises:
+        AppError: there is no such revision, or the app has no migrations.
+    """
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations")
+    return describe(history.revisions, history.revisions.resolve(revision))
+
+
+def position(connection: Connection, bind: str, history: History) -> Position:
+    """Return where a database is in a history.
+
+    Raises:
+        AppError: the app has no migrations.
+    """
+    if history.revisions is None:
+        raise AppError(f"app {history.app!r} has no migrations")
+    current = current_revisions(connection, history)
+    unknown = history.revisions.unknown(current)
+    known = current if unknown else history.revisions.all_current(current)
+    heads = history.revisions.heads()
+    return Position(bind=bind, app=history.app, current=known, heads=heads, unknown=unknown)
+
+
+def traces(
+    connection: Connection,
+    bind: str,
+    history: History,
+    names: Sequence[str],
+    entries: Sequence[JournalEntry],
+) -> tuple[Trace, ...]:
+    """Return what a database knows of some revisions of a history; ``entries`` are those of its journal."""
+    assert history.revisions
+    current = position(connection, bind, history).current
+    applied = history.revisions.applied(current)
+    return tuple(
+        Trace(
+            bind=bind,
+            is_applied=name in applied,
+            is_current=name in current,
+            entries=tuple(each for each in entries if name in each.revision.split(", ")),
+        )
+        for name in names
+    )
+
+
+def describe(revisions: Revisions, names: Iterable[str]) -> tuple[RevisionInfo, ...]:
+    """Return what is to be told of some revisions of a history, in the order of the names."""
+    files = revisions.files()
+    owners = {label: file.revision for file in files.values() for label in file.branch_labels}
+    following, needed_by = defaultdict(list), defaultdict(list)
+    for file in files.values():
+        for each in file.down_revisions:
+            following[each].append(file.revision)
+        for each in file.depends_on:
+            needed_by[owners.get(each, each)].append(file.revision)
+    return tuple(
+        _described(revisions.app, files[name], tuple(following[name]), tuple(needed_by[name])) for name in names
+    )
+
+
+def _described(
+    app: str | None, file: RevisionFile, following: tuple[str, ...], needed_by: tuple[str, ...]
+) -> RevisionInfo:
+    doc = docstring(Path(file.path).read_bytes())
+    date = _DATE.search(doc)
+    return RevisionInfo(
+        app=app,
+        revision=file.revision,
+        down_revisions=file.down_revisions,
+        next_revisions=following,
+        depends_on=file.depends_on,
+        needed_by=needed_by,
+        branch_labels=file.branch_labels,
+        message=" ".join(_TECHNICAL.sub("", doc).strip().partition("\n\n")[0].split()),
+        doc=doc,
+        date=date[1].strip() if date else "",
+        path=file.path,
+    )
+
+
+def text_of(info: RevisionInfo) -> str:
+    """Return the docstring without the lines that Alembic's template writes into it."""
+    return _TECHNICAL.sub("", info.doc).strip()
+
+
+_TECHNICAL = re.compile(r"^(?:Revision ID|Revises|Create Date):.*\n?", re.MULTILINE)
+_DATE = re.compile(r"^Create Date:(.*)$", re.MULTILINE)
+
+
+def docstring(source: bytes) -> str:
+    """Return the docstring of a module that can be parsed, without running it; empty if it has none."""
+    head, _, _ = source.partition(b"\ndef ")
+    try:
+        tree = ast.parse(head)
+    except (SyntaxError, ValueError):  # the line is within a string
+        tree = ast.parse(source)
+    return (ast.get_docstring(tree, clean=False) or "").strip()

@@ -1,0 +1,3 @@
+from sqlhelpers.environment import run
+
+run()

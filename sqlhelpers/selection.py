@@ -1,0 +1,106 @@
+"""Which apps of which databases are meant by what was written, and which revisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlhelpers import revision_names
+from sqlhelpers.exceptions import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlhelpers.histories import History
+
+_EVERYWHERE = frozenset(("", "base", "head", "heads"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What was meant.
+
+    Attributes:
+        apps: for each database that has any of them the names of the apps, in the order of a sync.
+        revisions: the revisions, as they were written.
+        dependents: apps in the same databases that need some of these, and are not among them.
+    """
+
+    apps: Mapping[str, tuple[str, ...]]
+    revisions: tuple[str, ...] = ()
+    dependents: tuple[str, ...] = ()
+
+
+def select(histories: Mapping[str, Sequence[History]], words: Sequence[str]) -> Selection:
+    """Return what is meant by ``[APP] [REVISION]...``.
+
+    Where no app is named, it is the only one that knows the revisions; it is all that have migrations where there is
+    no revision, or one that is everywhere: ``head``, ``heads``, ``base``.
+
+    Args:
+        histories: the apps of each database in question, in the order of a sync.
+        words: what was written; revisions can be ranges.
+
+    Raises:
+        AppError: there is no such app or revision, or it is not clear which app is meant.
+    """
+    if words and words[0] in _names(histories):
+        return _holding(histories, {words[0]}, words[1:])
+    able = {each.name for found in histories.values() for each in found if each.revisions is not None}
+    parts = [part for word in words for part in word.split(":")]
+    if not _EVERYWHERE.issuperset(parts):
+        able = _knowing(histories, words, parts)
+    return _holding(histories, able, words)
+
+
+def select_app(histories: Mapping[str, Sequence[History]], app: str | None) -> Selection:
+    """Return what is meant by ``[APP]``: all apps that have migrations where there is none.
+
+    Raises:
+        AppError: there is no such app.
+    """
+    if app is not None and app not in _names(histories):
+        raise _no_app(histories, app)
+    return select(histories, [] if app is None else [app])
+
+
+def _names(histories: Mapping[str, Sequence[History]]) -> list[str]:
+    return sorted({each.name for found in histories.values() for each in found})
+
+
+def _no_app(histories: Mapping[str, Sequence[History]], app: str) -> AppError:
+    names = _names(histories)
+    shown = ", ".join(names) or "none"
+    return AppError(f"there is no app {app!r} (apps: {shown}){revision_names.near(app, tuple(names))}")
+
+
+def _knowing(histories: Mapping[str, Sequence[History]], words: Sequence[str], parts: Sequence[str]) -> set[str]:
+    """Return the only app that can be meant by some revisions.
+
+    Raises:
+        AppError: there is none, or more than one.
+    """
+    able = [each for found in histories.values() for each in found if each.revisions is not None]
+    graphs = [(each.name, each.revisions.graph) for each in able if each.revisions is not None]
+    found = {name for name, graph in graphs if all(revision_names.knows(graph, part) for part in parts)}
+    if len(found) == 1:
+        return found
+    if found:
+        raise AppError(f"{' '.join(words)} can be meant for several apps: name one of {', '.join(sorted(found))}")
+    first, names = words[0], _names(histories)
+    if len(words) > 1 and not any(revision_names.knows(graph, first) for _, graph in graphs):
+        raise _no_app(histories, first)
+    known = [each for _, graph in graphs for each in graph.by_revision]
+    known += [label for _, graph in graphs for file in graph.files for label in file.branch_labels]
+    near = revision_names.near(first, (*names, *known))
+    shown = ", ".join(names) or "none"
+    raise AppError(f"there is no app and no revision {' '.join(words)!r} (apps: {shown}){near}")
+
+
+def _holding(histories: Mapping[str, Sequence[History]], names: set[str], revisions: Sequence[str]) -> Selection:
+    found = {bind: tuple(each.name for each in apps if each.name in names) for bind, apps in histories.items()}
+    held = {bind: apps for bind, apps in found.items() if apps}
+    dependents = {
+        each.name for bind in held for each in histories[bind] if each.name not in names and names & set(each.needs)
+    }
+    return Selection(apps=held, revisions=tuple(revisions), dependents=tuple(sorted(dependents)))
