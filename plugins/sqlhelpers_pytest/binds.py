@@ -55,8 +55,7 @@ class FreshDatabases(Mapping[str, str]):
 
     def __getitem__(self, bind: str) -> str:
         database = self._kit.databases[bind]
-        if database.name == database.work:
-            database.begin_fresh()
+        database.begin_fresh()
         return database.maker.url(database.name).render_as_string(hide_password=False)
 
     def __iter__(self) -> Iterator[str]:

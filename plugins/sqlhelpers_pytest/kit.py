@@ -161,8 +161,7 @@ class Kit:
             if self.mode == "isolated":
                 record.info[_USES] = "shared"
                 return self._share(database, dialect)
-            if database.name == database.work:
-                database.begin_fresh()
+            database.begin_fresh()
             record.info[_USES] = database.name
             self._note(engine)
             _turn_to(database.maker.url(database.name), arguments, parameters)

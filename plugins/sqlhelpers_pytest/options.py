@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ class Options:
         driver: ``sync`` or ``async`` where that was chosen: whose connection isolated tests share.
         rebuilds: whether all databases are built anew.
         server: the URL of a throwaway server; None for the configured one.
-        built: the templates that this process has built.
+        run: names the run, for all of its processes.
     """
 
     folder: Path
@@ -36,7 +37,7 @@ class Options:
     driver: str = ""
     rebuilds: bool = False
     server: str | None = None
-    built: set[str] = field(default_factory=set)
+    run: str = field(default_factory=lambda: os.environ.get("PYTEST_XDIST_TESTRUNUID", "")[:16] or secrets.token_hex(8))
 
     def server_url(self, url: URL) -> URL:
         """Return a URL as it is on the throwaway server, if there is one."""
@@ -46,12 +47,6 @@ class Options:
 
         name = Path(url.database or "main").stem if url.get_backend_name() == "sqlite" else url.database
         return make_url(self.server).set(database=name or "main")
-
-    def is_first_to_build(self, template: str) -> bool:
-        """Tell, once for each template, whether this process is the first of a run to build it."""
-        is_first = self.worker in ("", "gw0") and template not in self.built
-        self.built.add(template)
-        return is_first
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -252,7 +252,7 @@ def clean_up() -> None:
 
 def _kill(pid: int, folder: Path) -> None:
     """Kill a process, if it is still the server in this folder."""
-    asking = ("ps", "-o", "args=", "-p", str(pid))
+    asking = ("ps", "-ww", "-o", "args=", "-p", str(pid))  # all of it, however wide the terminal
     shown = subprocess.run(asking, capture_output=True, text=True, check=False)  # noqa: S603
     if str(folder) in shown.stdout:
         os.killpg(pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +62,7 @@ class TestDatabase:
         self._base = options.server_url(url)
         self.is_isolated = False
         self._fresh: str | None = None
+        self._beginning = threading.Lock()
         self._prepared: set[str] = set()
 
     def __repr__(self) -> str:
@@ -133,15 +135,19 @@ class TestDatabase:
         if mode not in self._prepared:
             if mode == "fresh":
                 self._with_template(lambda: None)
-            elif self._options.rebuilds or self._mark_of(self.work) != self.fingerprint:
-                self._copy_to(self.work)
+            else:
+                if not self._is_current(self.work):
+                    self._copy_to(self.work)
+                self.shared  # noqa: B018  # threads of the test might come for it at once
             self._prepared.add(mode)
 
     def begin_fresh(self) -> None:
-        """Give the test a database of its own."""
-        name = f"{self.work}_fresh"
-        self._copy_to(name)
-        self._fresh = name
+        """Give the test a database of its own, unless it has one."""
+        with self._beginning:
+            if self._fresh is None:
+                name = f"{self.work}_fresh"
+                self._copy_to(name)
+                self._fresh = name
 
     def end_fresh(self) -> None:
         """Drop it."""
@@ -195,12 +201,14 @@ class TestDatabase:
 
     def _with_template(self, work: Callable[[], None]) -> None:
         with FileLock(lock_file(self.maker.url(self.template)), timeout=_PATIENCE):
-            if self._mark_of(self.template) != self.fingerprint or self._needs_rebuild():
+            if not self._is_current(self.template):
                 self.rebuild()
             work()
 
-    def _needs_rebuild(self) -> bool:
-        return self._options.rebuilds and self._options.is_first_to_build(self.template)
+    def _is_current(self, name: str) -> bool:
+        """Tell whether a database is as the code expects it, and of this run if all are to be built anew."""
+        found, _, run = (self._mark_of(name) or "").partition(" ")
+        return found == self.fingerprint and (run == self._options.run or not self._options.rebuilds)
 
     def rebuild(self) -> None:
         """Build the template anew."""
@@ -210,7 +218,7 @@ class TestDatabase:
         for bind in self.binds:
             database = self._runtime.database(bind)
             with_manager(database, self.maker.url(self.template), lambda m: m.sync_apps(), lambda m: m.sync_apps())
-        self._write_mark(self.template, self.fingerprint)
+        self._write_mark(self.template, f"{self.fingerprint} {self._options.run}")
 
     def _drop(self, name: str) -> None:
         """Drop a database if it is there.

@@ -512,7 +512,7 @@ def test_databases_are_kept_and_rebuilt(shop, dev_url, tmp_path):
     for change in (None, None, "models", "asked", "killed"):
         if change == "models":
             models().Base.metadata.tables["author"].c.name.nullable = True
-        with kit_on(dev_url, tmp_path / "made", rebuilds=change == "asked") as kit:
+        with kit_on(dev_url, tmp_path / "made", rebuilds=change == "asked", run=f"run {len(stamp)}") as kit:
             place = kit.databases["default"]
             place.prepare("isolated")
             work = place.maker.url(place.work).render_as_string(hide_password=False)
