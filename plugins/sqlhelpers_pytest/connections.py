@@ -142,10 +142,8 @@ class VirtualConnection:
         self._since = self.shared.tests
         return self.shared.nest.enter(self)
 
-    def cursor(self, *arguments: Any, server_side: bool = False, **options: Any) -> VirtualCursor:
-        """Open a cursor."""
-        if server_side and self.shared.home.is_async:
-            options["server_side"] = True
+    def cursor(self, *arguments: Any, server_side: bool = False, **options: Any) -> VirtualCursor:  # noqa: ARG002
+        """Open a cursor; asyncpg keeps one in the server only within a transaction that it has begun itself."""
         named = [each for each in arguments if not isinstance(each, type)]  # the class of another driver's cursors
         return VirtualCursor(self, self.shared.real.cursor(*named, **options))
 
