@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,14 @@ class Hooks:
         callers = self._pluggy.get_hookcallers(self._pluggy.get_plugin(name)) or ()
         return tuple(sorted(caller.name for caller in callers))
 
+    def implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        """Return the implementations of ``hook``, in pluggy's order."""
+        return list(reversed(getattr(self._pluggy.hook, hook).get_hookimpls()))
+
+    def unregister(self, name: str) -> None:
+        """Forget the plugin ``name``."""
+        self._pluggy.unregister(name=name)
+
     def implements(self, *hooks: str) -> bool:
         """Tell whether a plugin implements one of ``hooks``."""
         return any(getattr(self._pluggy.hook, hook).get_hookimpls() for hook in hooks)
@@ -69,7 +78,7 @@ class Hooks:
 
         Every implementation is called for itself, in pluggy's order. For one that raises, a ``HookFailed`` is yielded.
         """
-        for implementation in reversed(getattr(self._pluggy.hook, hook).get_hookimpls()):
+        for implementation in (*_EVERYWHERE.implementations(hook), *self.implementations(hook)):
             name = implementation.plugin_name
             try:
                 result = implementation.function(*(arguments[each] for each in implementation.argnames))
@@ -151,6 +160,29 @@ class Hooks:
         """Let the plugins add commands."""
         for _ in self.call("sqlhelpers_register_commands", cli=cli):
             pass
+
+
+#: What serves all runtimes and managers, whoever makes them: empty, unless a test kit is at work. It has nobody else
+#: to go by, since applications make their runtimes for themselves.
+_EVERYWHERE = Hooks()
+
+
+@contextmanager
+def everywhere(plugin: object, name: str) -> Iterator[None]:
+    """Let a plugin serve every runtime and every manager of the process in the block, also those that exist already.
+
+    This is for test kits, which turn applications to databases of their own. The plugin is asked before all others.
+    An engine that a manager has made before the block stays as it is.
+
+    Args:
+        plugin: the module or object with hook implementations; of the hooks that are called for engines.
+        name: what to call it in messages.
+    """
+    _EVERYWHERE.register(plugin, name)
+    try:
+        yield
+    finally:
+        _EVERYWHERE.unregister(name)
 
 
 def merge_options(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:

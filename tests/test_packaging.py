@@ -18,8 +18,13 @@ import sqlhelpers
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BUILT = PYPROJECT["tool"]["hatch"]["build"]["targets"]
 GROUPS = PYPROJECT["project"]["entry-points"]
-ENTRY_POINTS = {**GROUPS["sqlhelpers.adapters"], **GROUPS["sqlhelpers.plugins"]}
+ENTRY_POINTS = {
+    **GROUPS["sqlhelpers.adapters"],
+    **GROUPS["sqlhelpers.plugins"],
+    "pytest": GROUPS["pytest11"]["sqlhelpers"],
+}
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+FOR_DEVELOPMENT = {"lint", "pytest"}  # extras that `all` leaves out
 TOP_LEVEL = {"sqlhelpers", "plugins", "tests", "examples", "docs"}
 ADAPTERS = sorted(path.name for path in (ROOT / "plugins").glob("sqlhelpers_*") if path.is_dir())
 FOR_DEVELOPMENT = {"lint"}  # extras that are not in ``all``

@@ -16,6 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import acquiring
+import isolation
 import migrating
 import service
 import startup
@@ -24,7 +25,7 @@ import throughput
 from measuring import HEADINGS, Figure, lined_up
 
 FILE = Path(__file__).parents[2] / "build" / "bench.json"
-BENCHMARKS = (startup, migrating, acquiring, throughput, streams, service)
+BENCHMARKS = (startup, migrating, acquiring, throughput, streams, service, isolation)
 PACKAGES = ("sqlhelpers", "alembic", "SQLAlchemy", "pydantic")
 
 
