@@ -39,7 +39,7 @@ class RevisionGraph:
         known = {each.revision: each for each in files}
         names = {label: each.revision for each in files for label in each.branch_labels}
         labels = sum(len(each.branch_labels) for each in files)
-        order = _in_order(files, names)
+        order = _chained(files) or _in_order(files, names)
         self.by_revision = known
         self.heads = tuple(sorted(known.keys() - {down for each in files for down in each.down_revisions}))
         self.is_sound = len(files) == len(known) == len(order) and labels == len(names.keys() - known.keys())
@@ -73,6 +73,17 @@ class RevisionGraph:
             return None
         first = places[current[0]] if current else 0
         return self.chain[first : places[target]] if first <= places[target] else None
+
+
+def _chained(files: Sequence[RevisionFile]) -> list[str]:
+    """Return the revisions in their order if each follows the one before and nothing else; empty if not."""
+    following = {each.down_revisions: each.revision for each in files if not each.depends_on}
+    order: list[str] = []
+    revision = following.get(())
+    while revision is not None and len(order) <= len(files):  # they may go round in a circle
+        order.append(revision)
+        revision = following.get((revision,))
+    return order if len(order) == len(files) else []
 
 
 def _in_order(files: Sequence[RevisionFile], names: dict[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoint
 
 import click
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sqlhelpers import Runtime, Settings, hookimpl
 from sqlhelpers.cli import Attachment, commands, mounted
 from sqlhelpers.cli.runtimes import read_outline
+from sqlhelpers.entrypoints import label_of
 from sqlhelpers.plugin_manager import PluginManager
 
 HOOK = """
@@ -161,3 +163,10 @@ def test_the_names_of_an_attached_runtime_are_those_of_its_settings():
 
     assert (found.databases, found.apps) == (("of-mine",), ("shop",))
     assert (found.enable_apps, found.disable_plugins) == (None, ("a", "b"))
+
+
+def test_an_entry_point_of_no_distribution_has_a_label():
+    """Tests and embedding programs make some by hand."""
+    point = EntryPoint("one", "one:hooks", "sqlhelpers.plugins")
+
+    assert label_of(point) == "'one' (one:hooks, sqlhelpers.plugins of an unknown distribution)"

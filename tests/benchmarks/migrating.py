@@ -182,7 +182,7 @@ def figures(*, full: bool) -> Iterator[Figure]:
                 yield from states(folder, revisions, rounds)
                 yield one_step(revisions, rounds)
         urls = [f"sqlite:///{root}/many{number}.db" for number in range(500)]
-        yield from many_databases("SQLite", root, urls, 5 if full else 1)
+        yield from many_databases("SQLite", root, urls, 5 if full else 3)
         try:
             PostgresServer.require()
         except ServerAbsent as absent:
