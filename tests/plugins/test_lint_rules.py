@@ -50,6 +50,14 @@ def test_the_page_has_every_rule():
     assert list(SECTIONS) == list(RULES)
 
 
+def test_the_page_begins_with_what_is_printed(shop):
+    """Wrapped, since it is a long line."""
+    (shown,) = re.findall(r"^```console\n\$ sqlhelpers lint\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (index,) = lint_body(shop, EXAMPLES["index-not-concurrent"][0].strip(), "postgresql")
+
+    assert " ".join(shown.split()).endswith(str(index).partition(f":{index.line}: ")[2])
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_the_bad_example_of_the_page_yields_its_rule(shop, rule):
     """And nothing else, so that one mistake is told once."""
