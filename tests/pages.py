@@ -4,10 +4,11 @@
 - ``toml`` is written to the file that its first line names, else to ``pyproject.toml``, which must then be settings.
 - ``ini`` is written to the file that its first line names.
 - ``console``: what follows ``$`` is run by bash. If the page shows output, that is what has to come; ``...`` stands
-  for anything in a line, and alone for any number of lines; an identifier of twelve digits, as `revision` makes them,
+  for anything in a line, and alone for any number of lines; an identifier of twelve digits, as ``revision`` makes them,
   stands for any. A command that shows ``error:`` may fail, every other one
   has to succeed; ``&`` leaves it running.
 - ``<!-- skip: next "why" -->`` before a block leaves it out. It shows in the source only.
+- ``<!-- invisible-code-block: python`` ... ``-->`` runs as well, and shows in the source only: what a page takes for granted.
 - ``<!-- run by: tests/... -->`` in a page says that a test of its own runs its blocks, because there is more to see.
 """
 
