@@ -8,7 +8,7 @@
   stands for any. A command that shows ``error:`` may fail, every other one
   has to succeed; ``&`` leaves it running.
 - ``<!-- skip: next "why" -->`` before a block leaves it out. It shows in the source only.
-- ``<!-- invisible-code-block: python`` ... ``-->`` runs as well, and shows in the source only: what a page takes for granted.
+- ``<!-- invisible-code-block: python`` ... ``-->`` runs too, unseen: what a page takes for granted.
 - ``<!-- run by: tests/... -->`` in a page says that a test of its own runs its blocks, because there is more to see.
 """
 
