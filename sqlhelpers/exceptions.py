@@ -244,7 +244,7 @@ class Refused(SqlhelpersError):
 class MultipleHeads(Refused):
     """An app's history has several heads; they have to be merged first.
 
-    Cure: merge them into one revision with the command that the text names.
+    Cure: ``sqlhelpers merge APP`` writes a revision that follows them all, and does nothing else.
     """
 
     def __init__(self, app: str | None, heads: Iterable[tuple[str, str]]) -> None:

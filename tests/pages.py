@@ -4,9 +4,11 @@
 - ``toml`` is written to the file that its first line names, else to ``pyproject.toml``, which must then be settings.
 - ``ini`` is written to the file that its first line names.
 - ``console``: what follows ``$`` is run by bash. If the page shows output, that is what has to come; ``...`` stands
-  for anything in a line, and alone for any number of lines. A command that shows ``error:`` may fail, every other one
+  for anything in a line, and alone for any number of lines; an identifier of twelve digits, as ``revision`` makes them,
+  stands for any. A command that shows ``error:`` may fail, every other one
   has to succeed; ``&`` leaves it running.
 - ``<!-- skip: next "why" -->`` before a block leaves it out. It shows in the source only.
+- ``<!-- invisible-code-block: python`` ... ``-->`` runs too, unseen: what a page takes for granted.
 - ``<!-- run by: tests/... -->`` in a page says that a test of its own runs its blocks, because there is more to see.
 """
 
@@ -43,6 +45,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"
 _FILE = re.compile(r"# ([\w./-]+\.\w+)\b")
 _COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n?", re.MULTILINE)
 _WITHIN = 120.0  # seconds
+_RANDOM = re.compile(r"(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])")
 _SHOWN_PORT = re.compile(r"\b(localhost|127\.0\.0\.1):8000\b")
 
 
@@ -197,7 +200,7 @@ def _pattern(expected: str) -> re.Pattern[str]:
         r"(?:.*\n)*" if line == "..." else re.escape(line).replace(anything, ".*") + r"\n"
         for line in _plain(expected).splitlines()
     )
-    return re.compile("".join(lines))
+    return re.compile(_RANDOM.sub("[0-9a-f]{12}", "".join(lines)))
 
 
 def _free_port() -> int:

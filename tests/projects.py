@@ -84,7 +84,8 @@ class Project:
     def forget(self) -> None:
         """Let modules that were imported from here be imported anew."""
         for name, module in list(sys.modules.items()):
-            if Path(getattr(module, "__file__", None) or "/").is_relative_to(self.folder):
+            places = [getattr(module, "__file__", None) or "/", *getattr(module, "__path__", ())]  # some have no file
+            if any(Path(place).is_relative_to(self.folder) for place in places):
                 del sys.modules[name]
         importlib.invalidate_caches()
 

@@ -54,6 +54,27 @@ def test_the_readme_knows_every_command():
     assert commands - told == set()
 
 
+def test_every_module_has_its_floor_in_the_architecture():
+    """Once, in the table that ``docs/architecture.md`` begins with; and the table has none that there is not."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\|[^|]*\|([^|]*)\|", page.partition("## The way of")[0], re.MULTILINE)
+    told = re.findall(r"`(\w+)`", "".join(rows))
+    packages = [file.parent for file in ROOT.glob("sqlhelpers/*/__init__.py")]
+    modules = [file.stem for file in [*ROOT.glob("sqlhelpers/*.py"), *packages]]
+
+    assert sorted(told) == sorted(modules)
+
+
+def test_contributors_are_sent_to_modules_that_there_are():
+    """In the table of places."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    table = page.partition("| a line that ...")[2].partition("\n\n")[0]
+    told = re.findall(r"`(\w+)`", "".join(re.findall(r"\|([^|]*)\|$", table, re.MULTILINE)))
+    top = ROOT / "sqlhelpers"
+
+    assert [name for name in told if not (top / f"{name}.py").exists() and not (top / name).is_dir()] == []
+
+
 def test_every_hook_has_a_caller():
     """A hook that is specified is also called."""
     code = "".join(file.read_text("utf-8") for file in MODULES if file.name != "hookspecs.py")

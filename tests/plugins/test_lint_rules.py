@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from lints import FIRST_LINE, MODELS, lint_body, rules_in
-from projects import Project
+from projects import Project, revision_text
 from sqlalchemy import create_mock_engine, types
 from sqlalchemy.dialects import mysql, postgresql
 
@@ -48,6 +48,33 @@ def dialect_of(rule):
 def test_the_page_has_every_rule():
     """And none that there is not."""
     assert list(SECTIONS) == list(RULES)
+
+
+def test_the_page_begins_with_what_is_printed(shop):
+    """Wrapped, since it is a long line."""
+    (shown,) = re.findall(r"^```console\n\$ sqlhelpers lint\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (index,) = lint_body(shop, EXAMPLES["index-not-concurrent"][0].strip(), "postgresql")
+
+    assert " ".join(shown.split()).endswith(str(index).partition(f":{index.line}: ")[2])
+
+
+def test_the_code_on_the_page_runs(shop, monkeypatch, capsys):
+    """And prints what comes after the revision that it names."""
+    (code,) = re.findall(r"^## In code\n\n```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (first,) = re.findall(r'since=\["(\w+)"\]', code)
+    lint_body(shop, "pass")  # takes away what was there
+    for number, body, parent in ((first, 'op.drop_table("old")', None), ("next", 'op.drop_table("book")', first)):
+        shop.write(f"shop/migrations/versions/page_{number}.py", revision_text(number, body, parent))
+    for old in shop.folder.glob("shop/migrations/versions/r*.py"):
+        old.unlink()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere.invalid/shop")
+    monkeypatch.setenv("SQLHELPERS_APPS__SHOP__PACKAGE", "shop")
+    monkeypatch.setenv("SQLHELPERS_ENABLE_APPS", "shop")
+
+    exec(code, {})
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"shop/migrations/versions/page_next.py:{FIRST_LINE}: drop-table: ")
 
 
 @pytest.mark.parametrize("rule", RULES)
