@@ -10,6 +10,7 @@ from sqlhelpers import ownership
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, NothingToWrite, Refused
 from sqlhelpers.histories import read_app
 from sqlhelpers.locks import alembic_alone
+from sqlhelpers.meant import no_app
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revision_reports import WrittenRevision
 
@@ -235,12 +236,13 @@ def authored(database: Database, wanted: Wanted, *, several_heads: bool = False)
 
 def _named(database: Database, app: str | None) -> History:
     histories = database.histories_for_authors()
-    found = [each for each in histories if (each.app == app if app else each.revisions)]
+    found = [each for each in histories if (each.name == app if app else each.revisions)]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(str(each.app) for each in histories) or "none"
-    wanted = f"there is no app {app!r}" if app else "name one app that has migrations"
-    raise AppError(f"database {database.bind!r}: {wanted} (apps: {names})")
+    names = [each.name for each in histories]
+    if app:
+        raise no_app(app, names, bind=database.bind)
+    raise AppError(f"database {database.bind!r}: name one app that has migrations (apps: {', '.join(names) or 'none'})")
 
 
 def _name(app: str | None) -> str:

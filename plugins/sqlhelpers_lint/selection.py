@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlhelpers import revision_names
 from sqlhelpers.exceptions import AppError, ConfigurationError, Refused
-from sqlhelpers.registry import near
+from sqlhelpers.meant import no_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -75,9 +76,9 @@ def select(runtime: Runtime, wanted: Wanted) -> tuple[Selected, ...]:
         Refused: what is pending was asked, and a database is in a state that only a person can resolve.
     """
     found = list(_histories(runtime, wanted))
-    apps = {history.app for _, _, history in found}.intersection(wanted.words)
-    histories = [history for _, _, history in found if not apps or history.app in apps]
-    named = [_meant(word, histories) for word in wanted.words if word not in apps]
+    apps = {history.name for _, _, history in found}.intersection(wanted.words)
+    histories = [history for _, _, history in found if not apps or history.name in apps]
+    named = {each for word in wanted.words if word not in apps for each in _meant(word, histories)}
     filters = _filters(runtime, wanted, histories)
     selected = []
     for bind, dialect, history in found:
@@ -105,24 +106,26 @@ def _histories(runtime: Runtime, wanted: Wanted) -> Iterator[tuple[str, str, His
                 yield bind, dialect, history
 
 
-def _meant(word: str, histories: Iterable[History]) -> tuple[Path, str]:
-    """Return the folder and the revision that a word stands for: the revision, the begin of it, or its file."""
+def _meant(word: str, histories: Sequence[History]) -> set[tuple[Path, str]]:
+    """Return the folders and the revisions that a word stands for: Alembic's for revisions, or the path of a file."""
     found = set()
-    known = []
-    for history in histories:
-        assert history.revisions
-        files = history.revisions.files()
-        known += [*files, history.app or ""]
-        same = [word] if word in files else [each for each in files if each.startswith(word)]
+    known = [history.revisions for history in histories if history.revisions is not None]
+    for each in known:
+        names: Iterable[str] = ()
         if word.endswith(".py"):
-            same = [each for each, file in files.items() if os.path.realpath(file.path) == os.path.realpath(word)]
-        found |= {(history.revisions.folder, each) for each in same}
-    if len(found) == 1:
-        return found.pop()
-    if found:
-        names = ", ".join(sorted(f"{revision} in {folder}" for folder, revision in found))
-        raise AppError(f"{word!r} may be one of several revisions: {names}; name the app before it, or say all of it")
-    raise AppError(f"there is no app, no revision and no revision file {word!r}{near(word, known)}")
+            path = os.path.realpath(word)
+            names = (name for name, file in each.files().items() if os.path.realpath(file.path) == path)
+        elif revision_names.knows(each.graph, word):
+            names = each.resolve(word)
+        found |= {(each.folder, name) for name in names}
+    if not found:
+        names = [name for each in known for name in revision_names.names(each.graph)]
+        apps = [history.name for history in histories]
+        raise no_app(word, apps, kinds="app, no revision and no revision file", others=names)
+    folders = sorted({f"{folder}" for folder, _ in found})
+    if len(folders) > 1 and revision_names.words(word):
+        raise AppError(f"{word!r} is a revision in several folders: {', '.join(folders)}; name the app before it")
+    return found
 
 
 _Filter = Callable[[str, "History"], set[str]]
@@ -132,7 +135,7 @@ def _filters(runtime: Runtime, wanted: Wanted, histories: Sequence[History]) -> 
     """Return functions that give the revisions of an app that are wanted; those that all give are."""
     filters: list[_Filter] = []
     if wanted.since:
-        since = [_meant(word, histories) for word in wanted.since]
+        since = [each for word in wanted.since for each in _meant(word, histories)]
         filters.append(lambda _, history: _after(history, since))
     if wanted.since_git is not None:
         changed = _changed_since(wanted.since_git)

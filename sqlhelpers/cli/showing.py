@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from sqlhelpers.cli.completing import apps_of
-from sqlhelpers.cli.group import cli, databases, json_option
+from sqlhelpers.cli.group import cli, databases, json_option, optional_app
 from sqlhelpers.cli.printing import table
 from sqlhelpers.cli.runtimes import open_runtime, open_settings, read_outline
 from sqlhelpers.cli.verbosity import note
@@ -53,7 +52,7 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("app", required=False, shell_complete=apps_of)
+@optional_app
 @databases
 @json_option
 def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
@@ -86,15 +85,19 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
 @cli.command()
 @json_option
 def plugins(*, as_json: bool) -> None:
-    """List apps, plugins and adapters: versions, hooks, and why something is not loaded."""
+    """List apps, plugins and adapters: versions, hooks, and why something is not loaded.
+
+    Example: sqlhelpers plugins --json
+    """
     manager, failure = _found()
     if as_json:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
     else:
-        table(
+        cells = (
             [info.kind, info.name, info.distribution, info.value, info.state, info.reason or ", ".join(info.hooks)]
             for info in manager.found
         )
+        table(cells, ("kind", "name", "distribution", "brings", "state", "hooks, or why not"))
     if failure:
         raise failure
 
