@@ -160,7 +160,7 @@ def target(runtime: Runtime, words: Sequence[str], binds: Sequence[str] = ()) ->
     found = _chosen(histories, selection)
     names = sorted({each.app for each in found})
     if len(names) > 1:
-        raise AppError(f"several apps have migrations: name the one that is meant ({', '.join(names)})")
+        raise AppError(f"several apps have migrations: name one of {', '.join(names)}")
     if len(found) > 1:
         raise AppError(f"app {names[0]!r} is in several databases: say -d {' or -d '.join(selection.apps)}")
     return found[0], selection.revisions

@@ -203,8 +203,7 @@ class Runtime:
         """
         names = self.binds(binds)
         self.apps  # noqa: B018  # what is wrong with plugins and apps is wrong for every database
-        results: list[Any] = []
-        errors: list[SqlhelpersError] = []
+        results, errors = list[Any](), list[SqlhelpersError]()
         for bind in names:
             try:
                 result = self.perform(bind, work, wait=wait)

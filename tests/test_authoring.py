@@ -213,7 +213,7 @@ def test_all_apps_are_revised_in_order(begun, project, command):
     done = command("revision", "-m", "both", "--from-scratch", "--json")
 
     assert several.status == 2
-    assert "name the one that this is for" in several.errors[0]
+    assert "several apps have migrations: name one of areviews, shop" in several.errors[0]
     assert [row["app"] for row in json.loads(done.stdout)] == ["shop", "areviews"], done
     assert json.loads(done.stdout)[0]["operations"] == ["add column author.age"]
 
@@ -496,7 +496,8 @@ def test_an_app_has_to_be_named_where_there_are_several(begun, project, command)
     project.write_pyproject(f'{SETTINGS}[tool.sqlhelpers.apps.other]\npackage = "other"\n')
 
     assert "several apps" in command("edit").errors[0]
-    assert "there is no app 'o1'" in command("edit", "o1").errors[0]
+    assert "o1.py" in command("edit", "o1").stdout
+    assert "there is no app and no revision 'oher'" in command("edit", "oher").errors[0]
     assert "o1.py" in command("edit", "other", "o1").stdout
     assert command("edit", "other", "o1", "-d", "nowhere").status == 2
     assert begun.folder.is_dir()
@@ -600,10 +601,11 @@ def test_the_functions_return_what_the_commands_print(shop, sqlite_url):
         written = write_revisions(made, "first", done=seen.append)
         (target,) = targets(made)
         files = revision_files(made, target)
-        with pytest.raises(AppError, match="there is no app 'shopp' in database 'default'; did you mean shop"):
-            targets(made, "shopp", "default")
+        missing = re.escape("there is no app 'shopp' in database 'default' (apps: shop); did you mean shop?")
+        with pytest.raises(AppError, match=missing):
+            targets(made, "shopp", ["default"])
 
-        with pytest.raises(AppError, match=r"database 'default': there is no app 'shopp' \(apps: shop\)"):
+        with pytest.raises(AppError, match=missing):
             made.manager().revision("x", "shopp", empty=True)
 
     assert (folder.app, folder.folder, folder.files, folder.settings) == (

@@ -125,6 +125,47 @@ def test_quiet_commands_print_errors_only(command, words):
     assert command(*words.split(), "--quiet") == Finished(0, "", "")
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("doctor", 0),
+        ("lint --all", 1),
+        ("lint --rules", 0),
+        ("graph -o graph.mmd", 0),
+        ("init bare", 0),
+        ("init shop --path elsewhere", 0),
+        ("revision shop -m x --empty", 0),
+        ("edit shop head", 0),
+        ("journal", 0),
+        ("plugins", 0),
+    ],
+)
+def test_quiet_commands_leave_notes_out(shop, command, words, status):
+    """Those of authors and plugins too, and what they list; a path that is asked for is printed."""
+    shop.write("bare/__init__.py", "")
+    shop.write("bare/models.py", "")
+    if "bare" in words:
+        shop.write_pyproject(PYPROJECT.replace("}}", "}, bare = {package = 'bare', migrations = 'bare/migrations'}}"))
+    done = command("-q", *words.split())
+
+    assert (done.status, done.stderr) == (status, "")
+    assert done.stdout == (f"{shop.folder}/shop/migrations/versions/r3.py\n" if words.startswith("edit") else "")
+
+
+def test_quiet_shells_and_errors_leave_notes_out(shop, command, monkeypatch):
+    """What was rolled back at the end, and what might be done about an error."""
+    command("run-sync")
+    code = "session.execute(text('DELETE FROM book'))"
+    rolled_back = command("shell", "-q", "-c", code)
+    shop.write("shop/models.py", "1 / 0\n")
+    shop.forget()
+    monkeypatch.delenv("SQLHELPERS_DISABLE_PLUGINS")  # the examples are loaded, and told of
+
+    assert rolled_back == Finished(0, "", "")
+    assert "\nnote: " in command("status").stderr
+    assert "note: " not in command("status", "-q").stderr
+
+
 def test_what_is_asked_for_in_a_form_is_printed_all_the_same(command):
     """JSON and SQL are no chatter, and errors are errors."""
     assert json.loads(command("status", "--json", "-q").stdout)
@@ -192,7 +233,7 @@ def test_every_command_has_an_example():
         ):
             missing.append(name)
 
-    assert set(missing) <= {"plugins"}
+    assert missing == []
 
 
 def test_help_is_in_sections(command):
@@ -234,6 +275,24 @@ COMPLETED = [
     ("adopt shop --revision r", ["r3", "r2", "r1"]),
     ("upgrade -d o", ["other"]),
     ("adopt -d d", ["default"]),
+    ("init s", ["shop"]),
+    ("init -d o", ["other"]),
+    ("revision s", ["shop"]),
+    ("revision shop --head r", ["r3", "r2", "r1"]),
+    ("revision shop --depends-on r2", ["r2"]),
+    ("merge shop r1 r2", ["r2"]),
+    ("edit s", ["shop"]),
+    ("edit shop r", ["r3", "r2", "r1"]),
+    ("edit -d o", ["other"]),
+    ("doctor -d o", ["other"]),
+    ("shell -d o", ["other"]),
+    ("dbshell -d o", ["other"]),
+    ("graph s", ["shop"]),
+    ("diagram s", ["shop"]),
+    ("diagram -d o", ["other"]),
+    ("lint s", ["shop"]),
+    ("lint shop r", ["r3", "r2", "r1"]),
+    ("lint --since r1", ["r1"]),
     ("hist", ["history"]),
     ("upgrade --sq", ["--sql"]),
 ]

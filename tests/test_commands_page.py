@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -52,7 +53,7 @@ def examples() -> list[tuple[list[str], str]]:
     for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE):
         for line, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             if line.startswith("sqlhelpers "):
-                found.append((line.split()[1:], output))
+                found.append((shlex.split(line)[1:], output))
     return found
 
 

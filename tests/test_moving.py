@@ -401,7 +401,8 @@ def test_several_apps(stock, url):  # noqa: ARG001  # the apps of the runtime
             manager.downgrade("base")
         down = manager.downgrade("base", ("shop", "stock"))
         with pytest.raises(
-            AppError, match=re.escape("there is no app 'shoop' (apps: shop, stock); did you mean shop?")
+            AppError,
+            match=re.escape("there is no app 'shoop' in database 'default' (apps: shop, stock); did you mean shop?"),
         ):
             manager.upgrade(app="shoop")
 

@@ -108,24 +108,24 @@ def _histories(runtime: Runtime, wanted: Wanted) -> Iterator[tuple[str, str, His
 
 def _meant(word: str, histories: Sequence[History]) -> set[tuple[Path, str]]:
     """Return the folders and the revisions that a word stands for: Alembic's for revisions, or the path of a file."""
-    found = set()
-    known = [history.revisions for history in histories if history.revisions is not None]
-    for each in known:
-        names: Iterable[str] = ()
+    found: dict[tuple[Path, str], str] = {}
+    apps, known = [history.name for history in histories], list[str]()
+    for history in histories:
+        assert history.revisions
+        revisions, names = history.revisions, ()
+        known += revision_names.names(revisions.graph)
         if word.endswith(".py"):
             path = os.path.realpath(word)
-            names = (name for name, file in each.files().items() if os.path.realpath(file.path) == path)
-        elif revision_names.knows(each.graph, word):
-            names = each.resolve(word)
-        found |= {(each.folder, name) for name in names}
+            names = tuple(name for name, file in revisions.files().items() if os.path.realpath(file.path) == path)
+        elif revision_names.knows(revisions.graph, word):
+            names = revisions.resolve(word)
+        found |= {(revisions.folder, name): history.name for name in names}
     if not found:
-        names = [name for each in known for name in revision_names.names(each.graph)]
-        apps = [history.name for history in histories]
-        raise no_app(word, apps, kinds="app, no revision and no revision file", others=names)
-    folders = sorted({f"{folder}" for folder, _ in found})
-    if len(folders) > 1 and revision_names.words(word):
-        raise AppError(f"{word!r} is a revision in several folders: {', '.join(folders)}; name the app before it")
-    return found
+        raise no_app(word, apps, kinds="app, no revision and no revision file", others=known)
+    owners = sorted(set(found.values()))
+    if len(owners) > 1 and revision_names.words(word):
+        raise AppError(f"{word} can be meant for several apps: name one of {', '.join(owners)}")
+    return set(found)
 
 
 _Filter = Callable[[str, "History"], set[str]]

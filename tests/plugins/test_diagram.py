@@ -456,7 +456,7 @@ def test_which_tables_are_drawn(command, arguments, expected):
     [
         (["atlass"], "there is no app 'atlass' (apps: atlas, far, travel); did you mean atlas?"),
         (["-d", "x"], "no database named 'x' is configured (configured: default, other)"),
-        (["far", "-d", "default"], "there is nothing to draw: no table of far in database 'default'"),
+        (["far", "-d", "default"], "there is nothing to draw: no table of far in database default"),
         (["-o", "x.pdf"], "x.pdf: say --format, or take one of the suffixes .md .mermaid .mmd .dot .gv .svg"),
         (["-o", "x.txt"], "x.txt: say --format, or take one of the suffixes .md .mermaid .mmd .dot .gv .svg"),
         (["-o", "x.svg", "--format", "dot"], "x.svg: what --format dot gives does not go into a file named .svg"),
