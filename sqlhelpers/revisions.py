@@ -178,11 +178,19 @@ class Revisions:
             return recorded
         return tuple(sorted(each.revision for each in self.script.get_all_current(recorded)))
 
+    def check(self, *targets: str) -> None:
+        """Raise if a target, in Alembic's words, names what is not there, or more than one thing.
+
+        Raises:
+            AppError: with the near name, or all that was found.
+        """
+        for target in targets:
+            revision_names.check(self.graph, target, self._whose())
+
     @contextmanager
     def told(self, *targets: str) -> Iterator[None]:
         """Turn what Alembic says of targets in the block into an error of ours, which suggests the near name."""
-        for target in targets:
-            revision_names.check(self.graph, target, self._whose())
+        self.check(*targets)
         from alembic.script.revision import RevisionError
         from alembic.util import CommandError
 

@@ -29,6 +29,12 @@ PYPROJECT = """
 databases = {default = "sqlite:///shop.db", other = "sqlite:///other.db"}
 apps = {shop = {package = "shop"}}
 """
+
+
+def _options_of(command: click.Command) -> set[str]:
+    return {name for option in command.params for name in option.opts}
+
+
 LONG = "Give books a title that is so long that it does not fit into a line of a terminal by any means."
 
 
@@ -129,7 +135,7 @@ def test_quiet_commands_print_errors_only(command, words):
     ("words", "status"),
     [
         ("doctor", 0),
-        ("lint --all", 1),
+        ("lint --all", 0),
         ("lint --rules", 0),
         ("graph -o graph.mmd", 0),
         ("init bare", 0),
@@ -260,6 +266,72 @@ def test_help_is_in_sections(command):
     assert "yak" not in told
     commands = {name for name, each in cli.cli.commands.items() if not each.hidden}
     assert all(re.search(rf"\n  {name} ", told) for name in commands)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "init",
+            "revision -m x",
+            "merge",
+            "edit",
+            "adopt",
+            "repair --applied",
+            "drop --yes",
+            "upgrade",
+            "stamp r1 --yes",
+        ),
+        *("downgrade -1 --yes", "history", "heads", "current", "show r1", "graph", "diagram", "lint"),
+    ],
+)
+def test_an_app_that_is_not_there_is_told_alike(command, line):
+    """With the apps that there are, and the near name; the database is named where only one is in question."""
+    name, *others = line.split()
+    done = command(name, "shpo", *others)
+    where = "( in database 'default')?"
+
+    assert (done.status, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert re.match(
+        rf"error: there is no app(,? .*no revision.*)? 'shpo'{where} \(apps: shop\); did you mean shop\?", done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "upgrade shop",
+            "downgrade shop --yes",
+            "stamp shop --yes",
+            "show shop",
+            "edit shop",
+            "merge shop r1",
+            "lint shop",
+        ),
+        *("history shop -r", "adopt shop --revision", "lint --since", "revision shop -m x --empty --head"),
+        "revision shop -m x --empty --depends-on",
+    ],
+)
+def test_a_revision_that_is_not_there_is_told_alike(command, line):
+    """With the near name, before anything is done."""
+    done = command(*line.split(), "r33:" if line.endswith("-r") else "r33")
+
+    assert (done.status, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert re.match(r"error: (app 'shop': )?there is no .*revision.* 'r33'.*; did you mean r3\?\n", done.stderr)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, each in group.cli.commands.items() if "-d" in _options_of(each)))
+def test_a_database_that_is_not_there_is_told_alike(command, name):
+    """By all commands that take one."""
+    needed = {"downgrade": ["-1"], "stamp": ["r1"], "show": ["r1"], "retire": ["gone"], "revision": ["-m", "x"]}
+    needed |= {"shell": ["-c", "1"], "repair": ["--applied"]}
+    done = command(name, *needed.get(name, ()), "-d", "othr")
+
+    assert done.status == 2
+    assert done.errors == [
+        "error: no database named 'othr' is configured (configured: default, other); did you mean other?"
+    ]
 
 
 COMPLETED = [
