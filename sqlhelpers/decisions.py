@@ -59,9 +59,7 @@ def adopt(
     if revision is not None:
         named = history.revisions.resolve(revision)
         if len(named) != 1:
-            raise AppError(
-                f"app {history.app!r}: {revision!r} is {len(named)} revisions, and not one that tables are at"
-            )
+            raise AppError(f"app {history.app!r}: tables are at one revision, and {revision!r} is {len(named)}")
         revision = named[0]
     found = compare(connection, history, revision) if revision else ()  # in a database of its own
     connection.rollback()

@@ -31,10 +31,9 @@ apps = {shop = {package = "shop"}}
 """
 
 
-def _options_of(command: click.Command) -> set[str]:
-    return {name for option in command.params for name in option.opts}
-
-
+WITH_DATABASE = [
+    name for name, each in group.cli.commands.items() if any("--database" in option.opts for option in each.params)
+]
 LONG = "Give books a title that is so long that it does not fit into a line of a terminal by any means."
 
 
@@ -321,7 +320,7 @@ def test_a_revision_that_is_not_there_is_told_alike(command, line):
     assert re.match(r"error: (app 'shop': )?there is no .*revision.* 'r33'.*; did you mean r3\?\n", done.stderr)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, each in group.cli.commands.items() if "-d" in _options_of(each)))
+@pytest.mark.parametrize("name", sorted({*WITH_DATABASE, "diagram", "graph", "lint"}))
 def test_a_database_that_is_not_there_is_told_alike(command, name):
     """By all commands that take one."""
     needed = {"downgrade": ["-1"], "stamp": ["r1"], "show": ["r1"], "retire": ["gone"], "revision": ["-m", "x"]}
@@ -329,9 +328,7 @@ def test_a_database_that_is_not_there_is_told_alike(command, name):
     done = command(name, *needed.get(name, ()), "-d", "othr")
 
     assert done.status == 2
-    assert done.errors == [
-        "error: no database named 'othr' is configured (configured: default, other); did you mean other?"
-    ]
+    assert "no database named 'othr' is configured (configured: default, other); did you mean other?" in done.errors[0]
 
 
 COMPLETED = [

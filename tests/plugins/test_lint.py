@@ -161,9 +161,11 @@ def test_revisions_and_files_can_be_named(shop):
     shop.write(f"{VERSIONS}/longer.py", revision_text("abcdee", DROP, "abcdef"))
     with pytest.raises(AppError, match="'abcde' is the beginning of several revisions: abcdee, abcdef"):
         lint("postgresql", "abcde")
-    with pytest.raises(AppError, match=r"no app, no revision and no revision file 'shap'; did you mean shop\?"):
+    with pytest.raises(
+        AppError, match=r"no app, no revision and no revision file 'shap' \(apps: shop\); did you mean shop\?"
+    ):
         lint("postgresql", "shap")
-    with pytest.raises(AppError, match=r"no revision file 'nothing.py'$"):
+    with pytest.raises(AppError, match=r"no revision file 'nothing.py' \(apps: shop\)$"):
         lint("postgresql", "nothing.py")
 
 
