@@ -171,6 +171,29 @@ def test_quiet_shells_and_errors_leave_notes_out(shop, command, monkeypatch):
     assert "note: " not in command("status", "-q").stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run-sync",
+        "check",
+        "journal",
+        "current",
+        "doctor",
+        "upgrade",
+        "stamp r3 --yes",
+        "lint --all",
+        "revision -m x --empty",
+    ],
+)
+def test_a_database_has_one_name_in_json(command, words):
+    """The key ``database``, as the option is called, with the app beside it; ``bind`` is a word of the code."""
+    command("run-sync", "-d", "other")
+    rows = json.loads(command(*words.split(), "--json").stdout)
+
+    assert all("database" in row and "bind" not in row for row in rows)
+    assert rows or words in ("check", "journal", "lint --all")
+
+
 def test_what_is_asked_for_in_a_form_is_printed_all_the_same(command):
     """JSON and SQL are no chatter, and errors are errors."""
     assert json.loads(command("status", "--json", "-q").stdout)

@@ -143,12 +143,6 @@ def shop(project):
     return project
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request):
-    """Which of the two managers is used."""
-    return request.param
-
-
 class Managed:
     """A manager of either kind, whose methods are awaited."""
 

@@ -56,13 +56,7 @@ def upgrade(
             _print_sql(runtime, chosen, "upgrade", [target], tag=tag, x=x)
             return
         _refuse_ranges([target])
-        with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
-            _perform(
-                runtime,
-                chosen,
-                lambda manager, apps: manager.upgrade(target, apps, bar.advance, tag=tag, x=x),
-                show,
-            )
+        _run(runtime, chosen, "upgrade", target, as_json=as_json, tag=tag, x=x)
 
 
 @cli.command(context_settings=_MINUS)
@@ -102,13 +96,7 @@ def downgrade(
         left = f" (left as it is, although it needs that: {', '.join(chosen.dependents)})" if chosen.dependents else ""
         question = f"Undo the revisions of {_apps(chosen)} after {target} in {_databases(chosen)}{left}?"
         confirm(f"{question} Data can be lost.", yes=yes)
-        with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
-            _perform(
-                runtime,
-                chosen,
-                lambda manager, apps: manager.downgrade(target, apps, bar.advance, tag=tag, x=x),
-                show,
-            )
+        _run(runtime, chosen, "downgrade", target, as_json=as_json, tag=tag, x=x)
 
 
 @cli.command(context_settings=_MINUS)
@@ -149,6 +137,16 @@ def selected(runtime: Runtime, binds: Sequence[str], words: Sequence[str]) -> Se
 
     with redirect_stdout(sys.stderr):  # models may print
         return select({bind: runtime.database(bind).histories for bind in runtime.binds(binds)}, words)
+
+
+def _run(runtime: Runtime, chosen: Selection, action: str, target: str, *, as_json: bool, **given: Any) -> None:
+    """Run revisions, or undo them, up or down to ``target``, and print how far each app was moved."""
+
+    def work(manager: Any, apps: tuple[str, ...]) -> Any:
+        return getattr(manager, action)(target, apps, bar.advance, **given)
+
+    with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
+        _perform(runtime, chosen, work, show)
 
 
 def _perform(
