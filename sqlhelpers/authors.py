@@ -157,13 +157,13 @@ def target(runtime: Runtime, words: Sequence[str], binds: Sequence[str] = ()) ->
     """
     histories = _histories(runtime, binds)
     selection = select(histories, words)
-    found = _chosen(histories, selection)
-    names = sorted({each.app for each in found})
-    if len(names) > 1:
+    first, *others = _chosen(histories, selection)
+    if any(each.app != first.app for each in others):
+        names = sorted({first.app, *(each.app for each in others)})
         raise AppError(f"several apps have migrations: name one of {', '.join(names)}")
-    if len(found) > 1:
-        raise AppError(f"app {names[0]!r} is in several databases: say -d {' or -d '.join(selection.apps)}")
-    return found[0], selection.revisions
+    if others:
+        raise AppError(f"app {first.app!r} is in several databases: say -d {' or -d '.join(selection.apps)}")
+    return first, selection.revisions
 
 
 def _histories(runtime: Runtime, binds: Sequence[str]) -> dict[str, Sequence[History]]:

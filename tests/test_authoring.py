@@ -490,6 +490,24 @@ def test_edit_finds_revisions(command):
     assert "second_x.py" in command("edit", "shop").stdout
 
 
+def test_a_database_has_to_be_named_where_several_have_the_folder(project, command):
+    """One that belongs to no app, which is called ``-``."""
+    project.write_app("alone", "", {"a1.py": revision_text("a1")})
+    alone = 'alembic = {migrations_path = "alone/migrations"}'
+    project.write_pyproject(
+        "[tool.sqlhelpers.databases]\n"
+        + "".join(f'{name} = {{sqlalchemy = {{url = "sqlite:///{name}.db"}}, {alone}}}\n' for name in ("one", "two"))
+    )
+    both = command("edit")
+    written = command("revision", "-", "-m", "x", "--empty", "-d", "two", "--rev-id", "a2", "--json")
+
+    assert (both.status, both.errors) == (2, ["error: app '-' is in several databases: say -d one or -d two"])
+    assert written.status == 0, written
+    assert [(row["database"], row["app"]) for row in json.loads(written.stdout)] == [("two", None)]
+    assert "a2_x.py" in command("edit", "-", "head", "-d", "one").stdout
+    assert "a1.py" in command("edit", "a1", "-d", "one").stdout
+
+
 def test_an_app_has_to_be_named_where_there_are_several(begun, project, command):
     """For merge and edit, and in the right database."""
     project.write_app("other", SHOP.replace('"author"', '"writer"'), {"o1.py": revision_text("o1")})

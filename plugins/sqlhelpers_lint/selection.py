@@ -112,7 +112,7 @@ def _meant(word: str, histories: Sequence[History]) -> set[tuple[Path, str]]:
     apps, known = [history.name for history in histories], list[str]()
     for history in histories:
         assert history.revisions
-        revisions, names = history.revisions, ()
+        revisions, names = history.revisions, tuple[str, ...]()
         known += revision_names.names(revisions.graph)
         if word.endswith(".py"):
             path = os.path.realpath(word)
