@@ -161,7 +161,8 @@ def _print(written: Iterable[WrittenRevision], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([as_mapping(each) for each in rows], indent=2))
     else:
-        table([each.bind, each.app or "-", each.revision, each.path] for each in rows)
+        cells = ([each.bind, each.app or "-", each.revision, each.path] for each in rows)
+        table(cells, ("database", "app", "revision", "file"))
         for each in () if is_quiet() else rows:
             for line in each.operations:
                 click.echo(f"  {each.app or '-'}: {line}", err=True)
