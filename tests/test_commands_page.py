@@ -68,6 +68,16 @@ def test_every_command_is_described(name):
     assert missing == []
 
 
+def test_commands_of_plugins_are_mentioned():
+    """With the page that describes them; all pages that are linked are there."""
+    docs = Path(__file__).parents[1] / "docs"
+    linked = set(re.findall(r"\]\(([^)#]+)", PAGE))
+
+    assert {"migrations.md", "doctor.md", "shell.md", "drawing.md", "lint.md"} <= linked
+    assert all((docs / page).is_file() for page in linked)
+    assert all(f"`sqlhelpers {name}`" in PAGE for name in ("graph", "diagram", "lint"))
+
+
 def test_no_other_command_is_described():
     """One that was renamed or removed."""
     assert SECTIONS.keys() <= cli.cli.commands.keys()
