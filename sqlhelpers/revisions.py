@@ -118,10 +118,9 @@ class Revisions:
     def message(self, revision: str) -> str:
         """Return what a revision says that it does, the first line of its file; empty if it says nothing."""
         try:
-            text = ast.get_docstring(ast.parse(Path(self.path(revision)).read_bytes()))
+            return docstring(Path(self.path(revision)).read_bytes()).partition("\n")[0].strip()
         except (OSError, SyntaxError, ValueError):  # it has changed since
             return ""
-        return next(iter((text or "").splitlines()), "").strip()
 
     def before(self, revision: str) -> tuple[str, ...]:
         """Return the revisions that one follows; empty for the first."""
@@ -231,6 +230,16 @@ class Revisions:
         for warning in caught:
             if "is not present" in str(warning.message):
                 raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
+
+
+def docstring(source: bytes) -> str:
+    """Return the docstring of a module that can be parsed, without running it; empty if it has none."""
+    head, _, _ = source.partition(b"\ndef ")
+    try:
+        tree = ast.parse(head)
+    except (SyntaxError, ValueError):  # the line is within a string
+        tree = ast.parse(source)
+    return (ast.get_docstring(tree, clean=False) or "").strip()
 
 
 def _only_calls_ours(source: bytes) -> bool:
