@@ -10,6 +10,7 @@ from sqlhelpers import ownership
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, NothingToWrite, Refused
 from sqlhelpers.histories import read_app
 from sqlhelpers.locks import alembic_alone
+from sqlhelpers.meant import no_app
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revision_reports import WrittenRevision
 
@@ -52,21 +53,28 @@ class Wanted:
     from_scratch: bool = False
     force: bool = False
 
+    def named(self) -> tuple[str, ...]:
+        """Return the revisions that it has to do with, as they were written."""
+        return (*_several(self.head), *_several(self.depends_on))
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of Alembic's ``revision`` command."""
         from alembic.util import rev_id
 
-        depends_on = [self.depends_on] if isinstance(self.depends_on, str) else self.depends_on
         return {
             "message": self.message,
             "head": self.head or "head",
             "splice": self.splice,
             "branch_label": self.branch_label,
-            "depends_on": list(depends_on) if depends_on else None,
+            "depends_on": list(_several(self.depends_on)) or None,
             "rev_id": self.rev_id or rev_id(),
             "version_path": None,
             "sql": False,
         }
+
+
+def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 @dataclass(frozen=True)
@@ -216,7 +224,7 @@ def authored(database: Database, wanted: Wanted, *, several_heads: bool = False)
         several_heads: whether it may have several heads.
 
     Raises:
-        AppError: there is no such app, or it has no migrations folder.
+        AppError: there is no such app or revision, or it has no migrations folder.
         MultipleHeads: it has several heads, and none of them was named.
         Refused: the folder is not yours.
     """
@@ -227,6 +235,7 @@ def authored(database: Database, wanted: Wanted, *, several_heads: bool = False)
         raise MigrationsNotFound(f"{_name(history.app)} has no migrations folder; {init_hint(history.app)}")
     if not wanted.force:
         refuse_installed(history.revisions.folder, history.app)
+    history.revisions.check(*wanted.named())
     heads = history.revisions.heads()
     if len(heads) > 1 and not several_heads and not wanted.head:
         raise MultipleHeads(history.app, [(head, history.revisions.path(head)) for head in heads])
@@ -235,12 +244,13 @@ def authored(database: Database, wanted: Wanted, *, several_heads: bool = False)
 
 def _named(database: Database, app: str | None) -> History:
     histories = database.histories_for_authors()
-    found = [each for each in histories if (each.app == app if app else each.revisions)]
+    found = [each for each in histories if (each.name == app if app else each.revisions)]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(str(each.app) for each in histories) or "none"
-    wanted = f"there is no app {app!r}" if app else "name one app that has migrations"
-    raise AppError(f"database {database.bind!r}: {wanted} (apps: {names})")
+    names = [each.name for each in histories]
+    if app:
+        raise no_app(app, names, bind=database.bind)
+    raise AppError(f"database {database.bind!r}: name one app that has migrations (apps: {', '.join(names) or 'none'})")
 
 
 def _name(app: str | None) -> str:

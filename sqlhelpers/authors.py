@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlhelpers.authoring import refuse_installed
+from sqlhelpers.authoring import init_hint, refuse_installed
 from sqlhelpers.exceptions import AppError, NothingToWrite, Refused, SeveralFailures, SqlhelpersError
-from sqlhelpers.registry import near
+from sqlhelpers.meant import no_app
+from sqlhelpers.selection import select, select_app
 from sqlhelpers.sources import project_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from sqlhelpers.histories import History
     from sqlhelpers.revision_reports import WrittenRevision
     from sqlhelpers.runtime import Runtime
+    from sqlhelpers.selection import Selection
 
 _OWN = Path(__file__).parent / "environment"
 _COPIED = ("env.py", "script.py.mako")
@@ -42,10 +45,10 @@ class MadeFolder:
 
 
 class Target(NamedTuple):
-    """A history that revisions can be written for."""
+    """A history that revisions can be written for; the ``app`` is ``-`` for one that belongs to none."""
 
     bind: str
-    app: str | None
+    app: str
     folder: Path | None
 
 
@@ -96,9 +99,8 @@ def make_folder(
 def _place_of_app(runtime: Runtime, name: str) -> Path:
     declared = runtime.registry.declared(name)
     if declared is None:
-        known = runtime.registry.for_authors()
         raise AppError(
-            f"there is no app {name!r}{near(name, known)} (apps: {', '.join(known) or 'none'}); an app is registered "
+            f"{no_app(name, runtime.registry.for_authors())}; an app is registered "
             f'in pyproject.toml, by its own distribution: [project.entry-points."sqlhelpers.apps"] {name} = "PACKAGE", '
             f'or by a project that is not installed: [tool.sqlhelpers.apps.{name}] package = "PACKAGE"',
             [name],
@@ -127,35 +129,57 @@ def _relative(folder: Path) -> str:
     return Path(os.path.relpath(folder.absolute(), top)).as_posix()
 
 
-def targets(runtime: Runtime, app: str | None = None, bind: str | None = None) -> tuple[Target, ...]:
+def targets(runtime: Runtime, app: str | None = None, binds: Sequence[str] = ()) -> tuple[Target, ...]:
     """Return the histories that revisions can be written for, in the order in which they are synced.
 
     Args:
         runtime: the settings and the apps.
         app: the app; None for all that have a migrations folder.
-        bind: the name of the database; None for all.
+        binds: the names of the databases; empty for all.
 
     Raises:
         AppError: there is none.
     """
-    found = tuple(_histories(runtime, bind))
-    if app is not None:
-        wanted = [each for each in found if each.app == app]
-        if wanted:
-            return tuple(wanted)
-        names = [each.app for each in found if each.app]
-        where = f" in database {bind!r}" if bind else ""
-        raise AppError(f"there is no app {app!r}{where}{near(app, names)} (apps: {', '.join(names) or 'none'})")
-    wanted = [each for each in found if each.folder]
-    if not wanted:
+    histories = _histories(runtime, binds)
+    return _chosen(histories, select_app(histories, app))
+
+
+def target(runtime: Runtime, words: Sequence[str], binds: Sequence[str] = ()) -> tuple[Target, tuple[str, ...]]:
+    """Return the only history that can be meant by ``[APP] [REVISION]...``, and the revisions as they were written.
+
+    Args:
+        runtime: the settings and the apps.
+        words: what was written.
+        binds: the names of the databases; empty for all.
+
+    Raises:
+        AppError: there is none, or more than one.
+    """
+    histories = _histories(runtime, binds)
+    selection = select(histories, words)
+    first, *others = _chosen(histories, selection)
+    if any(each.app != first.app for each in others):
+        names = sorted({first.app, *(each.app for each in others)})
+        raise AppError(f"several apps have migrations: name one of {', '.join(names)}")
+    if others:
+        raise AppError(f"app {first.app!r} is in several databases: say -d {' or -d '.join(selection.apps)}")
+    return first, selection.revisions
+
+
+def _histories(runtime: Runtime, binds: Sequence[str]) -> dict[str, Sequence[History]]:
+    return {bind: runtime.database(bind).histories_for_authors() for bind in runtime.binds(binds)}
+
+
+def _chosen(histories: Mapping[str, Sequence[History]], selection: Selection) -> tuple[Target, ...]:
+    found = tuple(
+        Target(bind, each.name, each.revisions.folder if each.revisions else None)
+        for bind, apps in selection.apps.items()
+        for each in histories[bind]
+        if each.name in apps
+    )
+    if not found:
         raise AppError("no app has a migrations folder; `sqlhelpers init APP` makes one")
-    return tuple(wanted)
-
-
-def _histories(runtime: Runtime, bind: str | None) -> Iterator[Target]:
-    for name in runtime.binds([bind] if bind else []):
-        for history in runtime.database(name).histories_for_authors():
-            yield Target(name, history.app, history.revisions.folder if history.revisions else None)
+    return found
 
 
 def write_revisions(
@@ -163,7 +187,7 @@ def write_revisions(
     message: str,
     app: str | None = None,
     *,
-    bind: str | None = None,
+    binds: Sequence[str] = (),
     done: Callable[[WrittenRevision], None] | None = None,
     note: Callable[[str], None] | None = None,
     **options: Any,
@@ -174,7 +198,7 @@ def write_revisions(
         runtime: the settings and the apps.
         message: what they are about.
         app: the app; None for all whose files are yours.
-        bind: the name of the database; None for all.
+        binds: the names of the databases; empty for all.
         done: called with each revision as soon as it is written.
         note: called with what else the author should know.
         **options: those of ``DatabaseManager.revision``.
@@ -183,15 +207,15 @@ def write_revisions(
         NothingToWrite: all tables are as the models say already.
         SeveralFailures: it failed for more than one app. If it did for one, its own error is raised.
     """
-    chosen = targets(runtime, app, bind)
+    chosen = targets(runtime, app, binds)
     if app is None and len(chosen) > 1:
         chosen = tuple(_yours(chosen, note, force=bool(options.get("force"))))
     written: list[WrittenRevision] = []
     idle: list[NothingToWrite] = []
     errors: list[SqlhelpersError] = []
-    for target in chosen:
+    for each in chosen:
         try:
-            revision = _written(runtime, target, message, options)
+            revision = _written(runtime, each, message, options)
             written.append(revision)
             if done:
                 done(revision)
@@ -207,47 +231,41 @@ def write_revisions(
 
 
 def _yours(chosen: Sequence[Target], note: Callable[[str], None] | None, *, force: bool) -> Iterator[Target]:
-    for target in chosen:
+    for each in chosen:
         try:
-            if target.folder is not None and not force:
-                refuse_installed(target.folder, target.app)
-            yield target
+            if each.folder is not None and not force:
+                refuse_installed(each.folder, each.app)
+            yield each
         except Refused as error:
             if note:
                 note(f"left out: {error}")
 
 
-def _written(runtime: Runtime, target: Target, message: str, options: dict[str, Any]) -> WrittenRevision:
+def _written(runtime: Runtime, chosen: Target, message: str, options: dict[str, Any]) -> WrittenRevision:
     written: WrittenRevision = runtime.perform(
-        target.bind, lambda manager: manager.revision(message, target.app, **options)
+        chosen.bind, lambda manager: manager.revision(message, chosen.app, **options)
     )
     return written
 
 
-def revision_files(runtime: Runtime, target: Target, revision: str = "head") -> tuple[Path, ...]:
+def revision_files(runtime: Runtime, chosen: Target, revision: str = "head") -> tuple[Path, ...]:
     """Return the files of revisions.
 
     Args:
         runtime: the settings and the apps.
-        target: the app.
+        chosen: the app.
         revision: a revision, the first letters of one, ``head``, ``heads``, or ``current`` for where the database is.
 
     Raises:
         AppError: there is no such revision.
     """
-    from alembic.util import CommandError
-
-    history = next(each for each in runtime.database(target.bind).histories_for_authors() if each.app == target.app)
+    history = next(each for each in runtime.database(chosen.bind).histories_for_authors() if each.name == chosen.app)
     if history.revisions is None:
-        raise AppError(f"app {target.app!r} has no migrations folder")
-    wanted: Any = revision
+        raise AppError(f"app {chosen.app!r} has no migrations folder; {init_hint(history.app)}")
+    wanted: Sequence[str] = (revision,)
     if revision == "current":
-        wanted = runtime.perform(target.bind, lambda manager: manager.get_current_revisions(app=target.app))
-    try:
-        found = history.revisions.script.get_revisions(wanted)
-    except CommandError as error:
-        raise AppError(f"{history.revisions.folder}: {error}") from error
-    paths = tuple(Path(each.path) for each in found if each is not None)
-    if not paths:
+        wanted = runtime.perform(chosen.bind, lambda manager: manager.get_current_revisions(app=chosen.app))
+    found = [name for each in wanted for name in history.revisions.resolve(each)]
+    if not found:
         raise AppError(f"{history.revisions.folder}: there is no revision {revision!r}")
-    return paths
+    return tuple(Path(history.revisions.path(name)) for name in dict.fromkeys(found))

@@ -12,9 +12,9 @@ from sqlhelpers.defaults import default_hooks
 from sqlhelpers.engines import database_url
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
 from sqlhelpers.histories import History
+from sqlhelpers.meant import no_app
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
-from sqlhelpers.settings_models import near
 from sqlhelpers.sources import cache_folder
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ class ConfiguredDatabase:
 
     def _no_app(self, app: str | None, histories: Sequence[History]) -> AppError:
         names = [history.name for history in histories]
-        wanted = f"there is no app {app!r}" if app else "name one app"
-        hint = near(app, set(names)) if app else ""
-        return AppError(f"database {self.bind!r}: {wanted} (apps: {', '.join(names) or 'none'}){hint}")
+        if app:
+            return no_app(app, names, bind=self.bind)
+        return AppError(f"database {self.bind!r}: name one app (apps: {', '.join(names) or 'none'})")
 
     def config(self, app: str | None = None) -> Config:
         """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""

@@ -56,8 +56,11 @@ def adopt(
     """
     if history.revisions is None:
         raise AppError(f"app {history.app!r} has no migrations, so there is no revision to record")
-    if revision is not None and history.revisions.unknown([revision]):
-        raise AppError(f"there is no revision {revision!r} in {history.revisions.folder}")
+    if revision is not None:
+        named = history.revisions.resolve(revision)
+        if len(named) != 1:
+            raise AppError(f"app {history.app!r}: tables are at one revision, and {revision!r} is {len(named)}")
+        revision = named[0]
     found = compare(connection, history, revision) if revision else ()  # in a database of its own
     connection.rollback()
     with schema_transaction(connection, run.patience):

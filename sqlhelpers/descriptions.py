@@ -5,7 +5,6 @@ No file is run for that.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlhelpers.exceptions import AppError
 from sqlhelpers.histories import current_revisions
 from sqlhelpers.report import Position, Trace
 from sqlhelpers.revision_reports import RevisionInfo
+from sqlhelpers.revisions import docstring
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -148,13 +148,3 @@ def text_of(info: RevisionInfo) -> str:
 
 _TECHNICAL = re.compile(r"^(?:Revision ID|Revises|Create Date):.*\n?", re.MULTILINE)
 _DATE = re.compile(r"^Create Date:(.*)$", re.MULTILINE)
-
-
-def docstring(source: bytes) -> str:
-    """Return the docstring of a module that can be parsed, without running it; empty if it has none."""
-    head, _, _ = source.partition(b"\ndef ")
-    try:
-        tree = ast.parse(head)
-    except (SyntaxError, ValueError):  # the line is within a string
-        tree = ast.parse(source)
-    return (ast.get_docstring(tree, clean=False) or "").strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from sqlalchemy.exc import NoReferencedColumnError, NoReferencedTableError
 from sqlhelpers.app import App
 from sqlhelpers.exceptions import AppError, DiscoveryError, MigrationsNotFound, SqlhelpersError
 from sqlhelpers.histories import ALEMBICS_OWN, History, version_table_of
+from sqlhelpers.meant import near
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
@@ -260,9 +260,3 @@ def _target(key: ForeignKey) -> str:
         return key.column.table.fullname
     except (NoReferencedTableError, NoReferencedColumnError):  # it is in another MetaData, or nowhere
         return key.target_fullname.rpartition(".")[0]
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message that suggests the name among ``known`` that ``name`` may stand for."""
-    found = get_close_matches(name, list(known), 1)
-    return f"; did you mean {found[0]}?" if found else ""

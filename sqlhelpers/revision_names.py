@@ -6,10 +6,10 @@ The words are Alembic's, which also follows them. Here is found what is wrong wi
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from sqlhelpers.exceptions import AppError
+from sqlhelpers.meant import near
 
 if TYPE_CHECKING:
     from sqlhelpers.revision_graph import RevisionGraph
@@ -39,9 +39,7 @@ def matching(graph: RevisionGraph, word: str) -> tuple[str, ...]:
     labels = _labels(graph)
     if word in graph.by_revision or word in labels:
         return (word,)
-    return tuple(
-        sorted(each for each in (*graph.by_revision, *labels) if len(each) >= _LEAST and each.startswith(word))
-    )
+    return tuple(sorted(each for each in names(graph) if len(each) >= _LEAST and each.startswith(word)))
 
 
 def knows(graph: RevisionGraph, target: str) -> bool:
@@ -64,7 +62,7 @@ def check(graph: RevisionGraph, target: str, owner: str) -> None:
     for word in words(target):
         found = matching(graph, word)
         if not found:
-            raise AppError(f"{owner}: there is no revision {word!r}{near(word, (*graph.by_revision, *_labels(graph)))}")
+            raise AppError(f"{owner}: there is no revision {word!r}{near(word, names(graph))}")
         if len(found) > 1 and not branch:  # a branch may leave one of them
             raise AppError(f"{owner}: {word!r} is the beginning of several revisions: {', '.join(found)}")
 
@@ -81,10 +79,9 @@ def split(between: str) -> tuple[str, str]:
     return start, end
 
 
-def near(word: str, known: tuple[str, ...]) -> str:
-    """Return the end of a message that suggests what may have been meant; empty if nothing is near."""
-    found = get_close_matches(word, known, 1)
-    return f"; did you mean {found[0]}?" if found else ""
+def names(graph: RevisionGraph) -> tuple[str, ...]:
+    """Return all that revisions of a history are called: their identifiers, and the labels of branches."""
+    return (*graph.by_revision, *_labels(graph))
 
 
 def _labels(graph: RevisionGraph) -> tuple[str, ...]:

@@ -118,10 +118,9 @@ class Revisions:
     def message(self, revision: str) -> str:
         """Return what a revision says that it does, the first line of its file; empty if it says nothing."""
         try:
-            text = ast.get_docstring(ast.parse(Path(self.path(revision)).read_bytes()))
+            return docstring(Path(self.path(revision)).read_bytes()).partition("\n")[0].strip()
         except (OSError, SyntaxError, ValueError):  # it has changed since
             return ""
-        return next(iter((text or "").splitlines()), "").strip()
 
     def before(self, revision: str) -> tuple[str, ...]:
         """Return the revisions that one follows; empty for the first."""
@@ -178,11 +177,19 @@ class Revisions:
             return recorded
         return tuple(sorted(each.revision for each in self.script.get_all_current(recorded)))
 
+    def check(self, *targets: str) -> None:
+        """Raise if a target, in Alembic's words, names what is not there, or more than one thing.
+
+        Raises:
+            AppError: with the near name, or all that was found.
+        """
+        for target in targets:
+            revision_names.check(self.graph, target, self._whose())
+
     @contextmanager
     def told(self, *targets: str) -> Iterator[None]:
         """Turn what Alembic says of targets in the block into an error of ours, which suggests the near name."""
-        for target in targets:
-            revision_names.check(self.graph, target, self._whose())
+        self.check(*targets)
         from alembic.script.revision import RevisionError
         from alembic.util import CommandError
 
@@ -223,6 +230,16 @@ class Revisions:
         for warning in caught:
             if "is not present" in str(warning.message):
                 raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
+
+
+def docstring(source: bytes) -> str:
+    """Return the docstring of a module that can be parsed, without running it; empty if it has none."""
+    head, _, _ = source.partition(b"\ndef ")
+    try:
+        tree = ast.parse(head)
+    except (SyntaxError, ValueError):  # the line is within a string
+        tree = ast.parse(source)
+    return (ast.get_docstring(tree, clean=False) or "").strip()
 
 
 def _only_calls_ours(source: bytes) -> bool:

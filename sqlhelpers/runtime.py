@@ -13,7 +13,8 @@ from sqlhelpers.dialects import failures_named
 from sqlhelpers.exceptions import DriverNotInstalled, SeveralFailures, SqlhelpersError, UnknownBind
 from sqlhelpers.histories import refuse_doubtful
 from sqlhelpers.manager import DatabaseManager
-from sqlhelpers.registry import AppRegistry, near
+from sqlhelpers.meant import near
+from sqlhelpers.registry import AppRegistry
 from sqlhelpers.report import PROBE_WITHIN
 from sqlhelpers.settings import Settings
 from sqlhelpers.urls import resolve
@@ -202,8 +203,7 @@ class Runtime:
         """
         names = self.binds(binds)
         self.apps  # noqa: B018  # what is wrong with plugins and apps is wrong for every database
-        results: list[Any] = []
-        errors: list[SqlhelpersError] = []
+        results, errors = list[Any](), list[SqlhelpersError]()
         for bind in names:
             try:
                 result = self.perform(bind, work, wait=wait)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlhelpers import revision_names
 from sqlhelpers.exceptions import AppError
+from sqlhelpers.meant import no_app
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,10 +69,9 @@ def _names(histories: Mapping[str, Sequence[History]]) -> list[str]:
     return sorted({each.name for found in histories.values() for each in found})
 
 
-def _no_app(histories: Mapping[str, Sequence[History]], app: str) -> AppError:
-    names = _names(histories)
-    shown = ", ".join(names) or "none"
-    return AppError(f"there is no app {app!r} (apps: {shown}){revision_names.near(app, tuple(names))}")
+def _no_app(histories: Mapping[str, Sequence[History]], app: str, **more: Any) -> AppError:
+    bind = next(iter(histories)) if len(histories) == 1 else None
+    return no_app(app, _names(histories), bind=bind, **more)
 
 
 def _knowing(histories: Mapping[str, Sequence[History]], words: Sequence[str], parts: Sequence[str]) -> set[str]:
@@ -87,14 +87,10 @@ def _knowing(histories: Mapping[str, Sequence[History]], words: Sequence[str], p
         return found
     if found:
         raise AppError(f"{' '.join(words)} can be meant for several apps: name one of {', '.join(sorted(found))}")
-    first, names = words[0], _names(histories)
-    if len(words) > 1 and not any(revision_names.knows(graph, first) for _, graph in graphs):
-        raise _no_app(histories, first)
-    known = [each for _, graph in graphs for each in graph.by_revision]
-    known += [label for _, graph in graphs for file in graph.files for label in file.branch_labels]
-    near = revision_names.near(first, (*names, *known))
-    shown = ", ".join(names) or "none"
-    raise AppError(f"there is no app and no revision {' '.join(words)!r} (apps: {shown}){near}")
+    if len(words) > 1 and not any(revision_names.knows(graph, words[0]) for _, graph in graphs):
+        raise _no_app(histories, words[0])
+    known = [name for _, graph in graphs for name in revision_names.names(graph)]
+    raise _no_app(histories, " ".join(words), kinds="app and no revision", others=known)
 
 
 def _holding(histories: Mapping[str, Sequence[History]], names: set[str], revisions: Sequence[str]) -> Selection:

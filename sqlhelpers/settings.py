@@ -11,7 +11,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from sqlhelpers.app import Bootstrap  # noqa: TC001  # pydantic reads the annotation
 from sqlhelpers.exceptions import SettingsError
-from sqlhelpers.settings_models import SECRET, STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings, near
+from sqlhelpers.meant import near
+from sqlhelpers.settings_models import SECRET, STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings
 from sqlhelpers.sources import Layer, layered, read_layers, split
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from pathlib import Path  # noqa: TC003  # pydantic reads the annotation
 from typing import Annotated, Any, Literal
 
@@ -21,6 +20,7 @@ from sqlalchemy.engine import URL
 
 from sqlhelpers import urls
 from sqlhelpers.exceptions import InvalidURL
+from sqlhelpers.meant import near
 
 #: No unknown setting, no value in an error, no change.
 STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True, arbitrary_types_allowed=True)
@@ -217,9 +217,3 @@ class DatabaseSettings(BaseModel):
     def url(self) -> URL:
         """The URL as SQLAlchemy's object, still as the user wrote it: with or without a driver."""
         return urls.parse(self.sqlalchemy.url.get_secret_value())
-
-
-def near(name: str, known: set[str]) -> str:
-    """Return the question whether the nearest of the ``known`` names was meant; empty if none is near."""
-    found = get_close_matches(name, known, 1, 0.6)
-    return f"; did you mean {found[0]}?" if found else ""

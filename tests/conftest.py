@@ -115,6 +115,12 @@ def url(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(fixture)
 
 
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which of the two managers does the work."""
+    return str(request.param)
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting comes from the environment."""

@@ -1,4 +1,4 @@
-"""Random histories, and their revision files."""
+"""What is drawn: random histories and their revision files, and models of an app that needs those of another."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: The models of an app beside ``atlas``, whose tables refer to the ``lands`` of that.
+TOWNS = """
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+from atlas.models import Base
+
+class Town(Base):
+    __tablename__ = "towns"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    land_id: Mapped[int] = mapped_column(ForeignKey("lands.id"))
+"""
 
 
 @st.composite

@@ -213,7 +213,7 @@ def test_all_apps_are_revised_in_order(begun, project, command):
     done = command("revision", "-m", "both", "--from-scratch", "--json")
 
     assert several.status == 2
-    assert "name the one that this is for" in several.errors[0]
+    assert "several apps have migrations: name one of areviews, shop" in several.errors[0]
     assert [row["app"] for row in json.loads(done.stdout)] == ["shop", "areviews"], done
     assert json.loads(done.stdout)[0]["operations"] == ["add column author.age"]
 
@@ -490,13 +490,32 @@ def test_edit_finds_revisions(command):
     assert "second_x.py" in command("edit", "shop").stdout
 
 
+def test_a_database_has_to_be_named_where_several_have_the_folder(project, command):
+    """One that belongs to no app, which is called ``-``."""
+    project.write_app("alone", "", {"a1.py": revision_text("a1")})
+    alone = 'alembic = {migrations_path = "alone/migrations"}'
+    project.write_pyproject(
+        "[tool.sqlhelpers.databases]\n"
+        + "".join(f'{name} = {{sqlalchemy = {{url = "sqlite:///{name}.db"}}, {alone}}}\n' for name in ("one", "two"))
+    )
+    both = command("edit")
+    written = command("revision", "-", "-m", "x", "--empty", "-d", "two", "--rev-id", "a2", "--json")
+
+    assert (both.status, both.errors) == (2, ["error: app '-' is in several databases: say -d one or -d two"])
+    assert written.status == 0, written
+    assert [(row["database"], row["app"]) for row in json.loads(written.stdout)] == [("two", None)]
+    assert "a2_x.py" in command("edit", "-", "head", "-d", "one").stdout
+    assert "a1.py" in command("edit", "a1", "-d", "one").stdout
+
+
 def test_an_app_has_to_be_named_where_there_are_several(begun, project, command):
     """For merge and edit, and in the right database."""
     project.write_app("other", SHOP.replace('"author"', '"writer"'), {"o1.py": revision_text("o1")})
     project.write_pyproject(f'{SETTINGS}[tool.sqlhelpers.apps.other]\npackage = "other"\n')
 
     assert "several apps" in command("edit").errors[0]
-    assert "there is no app 'o1'" in command("edit", "o1").errors[0]
+    assert "o1.py" in command("edit", "o1").stdout
+    assert "there is no app and no revision 'oher'" in command("edit", "oher").errors[0]
     assert "o1.py" in command("edit", "other", "o1").stdout
     assert command("edit", "other", "o1", "-d", "nowhere").status == 2
     assert begun.folder.is_dir()
@@ -600,10 +619,11 @@ def test_the_functions_return_what_the_commands_print(shop, sqlite_url):
         written = write_revisions(made, "first", done=seen.append)
         (target,) = targets(made)
         files = revision_files(made, target)
-        with pytest.raises(AppError, match="there is no app 'shopp' in database 'default'; did you mean shop"):
-            targets(made, "shopp", "default")
+        missing = re.escape("there is no app 'shopp' in database 'default' (apps: shop); did you mean shop?")
+        with pytest.raises(AppError, match=missing):
+            targets(made, "shopp", ["default"])
 
-        with pytest.raises(AppError, match=r"database 'default': there is no app 'shopp' \(apps: shop\)"):
+        with pytest.raises(AppError, match=missing):
             made.manager().revision("x", "shopp", empty=True)
 
     assert (folder.app, folder.folder, folder.files, folder.settings) == (

@@ -144,7 +144,7 @@ def test_adopt_lists_what_differs(command):
         (["frobnicate"], "see sqlhelpers --help"),
         (["run-sync", "--jsn"], "--jsn"),
         (["run-sync", "-d", "defalt"], "did you mean default?"),
-        (["adopt", "nots"], "there is no app 'nots' (apps: notes)"),
+        (["adopt", "nots"], "there is no app 'nots' in database 'default' (apps: notes); did you mean notes?"),
     ],
 )
 def test_usage_errors_are_one_line_and_end_with_two(command, words, expected):

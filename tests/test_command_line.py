@@ -29,6 +29,11 @@ PYPROJECT = """
 databases = {default = "sqlite:///shop.db", other = "sqlite:///other.db"}
 apps = {shop = {package = "shop"}}
 """
+
+
+WITH_DATABASE = [
+    name for name, each in group.cli.commands.items() if any("--database" in option.opts for option in each.params)
+]
 LONG = "Give books a title that is so long that it does not fit into a line of a terminal by any means."
 
 
@@ -125,6 +130,70 @@ def test_quiet_commands_print_errors_only(command, words):
     assert command(*words.split(), "--quiet") == Finished(0, "", "")
 
 
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("doctor", 0),
+        ("lint --all", 0),
+        ("lint --rules", 0),
+        ("graph -o graph.mmd", 0),
+        ("init bare", 0),
+        ("init shop --path elsewhere", 0),
+        ("revision shop -m x --empty", 0),
+        ("edit shop head", 0),
+        ("journal", 0),
+        ("plugins", 0),
+    ],
+)
+def test_quiet_commands_leave_notes_out(shop, command, words, status):
+    """Those of authors and plugins too, and what they list; a path that is asked for is printed."""
+    shop.write("bare/__init__.py", "")
+    shop.write("bare/models.py", "")
+    if "bare" in words:
+        shop.write_pyproject(PYPROJECT.replace("}}", "}, bare = {package = 'bare', migrations = 'bare/migrations'}}"))
+    done = command("-q", *words.split())
+
+    assert (done.status, done.stderr) == (status, "")
+    assert done.stdout == (f"{shop.folder}/shop/migrations/versions/r3.py\n" if words.startswith("edit") else "")
+
+
+def test_quiet_shells_and_errors_leave_notes_out(shop, command, monkeypatch):
+    """What was rolled back at the end, and what might be done about an error."""
+    command("run-sync")
+    code = "session.execute(text('DELETE FROM book'))"
+    rolled_back = command("shell", "-q", "-c", code)
+    shop.write("shop/models.py", "1 / 0\n")
+    shop.forget()
+    monkeypatch.delenv("SQLHELPERS_DISABLE_PLUGINS")  # the examples are loaded, and told of
+
+    assert rolled_back == Finished(0, "", "")
+    assert "\nnote: " in command("status").stderr
+    assert "note: " not in command("status", "-q").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run-sync",
+        "check",
+        "journal",
+        "current",
+        "doctor",
+        "upgrade",
+        "stamp r3 --yes",
+        "lint --all",
+        "revision -m x --empty",
+    ],
+)
+def test_a_database_has_one_name_in_json(command, words):
+    """The key ``database``, as the option is called, with the app beside it; ``bind`` is a word of the code."""
+    command("run-sync", "-d", "other")
+    rows = json.loads(command(*words.split(), "--json").stdout)
+
+    assert all("database" in row and "bind" not in row for row in rows)
+    assert rows or words in ("check", "journal", "lint --all")
+
+
 def test_what_is_asked_for_in_a_form_is_printed_all_the_same(command):
     """JSON and SQL are no chatter, and errors are errors."""
     assert json.loads(command("status", "--json", "-q").stdout)
@@ -192,7 +261,7 @@ def test_every_command_has_an_example():
         ):
             missing.append(name)
 
-    assert set(missing) <= {"plugins"}
+    assert missing == []
 
 
 def test_help_is_in_sections(command):
@@ -221,6 +290,70 @@ def test_help_is_in_sections(command):
     assert all(re.search(rf"\n  {name} ", told) for name in commands)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "init",
+            "revision -m x",
+            "merge",
+            "edit",
+            "adopt",
+            "repair --applied",
+            "drop --yes",
+            "upgrade",
+            "stamp r1 --yes",
+        ),
+        *("downgrade -1 --yes", "history", "heads", "current", "show r1", "graph", "diagram", "lint"),
+    ],
+)
+def test_an_app_that_is_not_there_is_told_alike(command, line):
+    """With the apps that there are, and the near name; the database is named where only one is in question."""
+    name, *others = line.split()
+    done = command(name, "shpo", *others)
+    where = "( in database 'default')?"
+
+    assert (done.status, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert re.match(
+        rf"error: there is no app(,? .*no revision.*)? 'shpo'{where} \(apps: shop\); did you mean shop\?", done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "upgrade shop",
+            "downgrade shop --yes",
+            "stamp shop --yes",
+            "show shop",
+            "edit shop",
+            "merge shop r1",
+            "lint shop",
+        ),
+        *("history shop -r", "adopt shop --revision", "lint --since", "revision shop -m x --empty --head"),
+        "revision shop -m x --empty --depends-on",
+    ],
+)
+def test_a_revision_that_is_not_there_is_told_alike(command, line):
+    """With the near name, before anything is done."""
+    done = command(*line.split(), "r33:" if line.endswith("-r") else "r33")
+
+    assert (done.status, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert re.match(r"error: (app 'shop': )?there is no .*revision.* 'r33'.*; did you mean r3\?\n", done.stderr)
+
+
+@pytest.mark.parametrize("name", sorted({*WITH_DATABASE, "diagram", "graph", "lint"}))
+def test_a_database_that_is_not_there_is_told_alike(command, name):
+    """By all commands that take one."""
+    needed = {"downgrade": ["-1"], "stamp": ["r1"], "show": ["r1"], "retire": ["gone"], "revision": ["-m", "x"]}
+    needed |= {"shell": ["-c", "1"], "repair": ["--applied"]}
+    done = command(name, *needed.get(name, ()), "-d", "othr")
+
+    assert done.status == 2
+    assert "no database named 'othr' is configured (configured: default, other); did you mean other?" in done.errors[0]
+
+
 COMPLETED = [
     ("upgrade s", ["shop"]),
     ("upgrade shop r", ["r3", "r2", "r1"]),
@@ -234,6 +367,24 @@ COMPLETED = [
     ("adopt shop --revision r", ["r3", "r2", "r1"]),
     ("upgrade -d o", ["other"]),
     ("adopt -d d", ["default"]),
+    ("init s", ["shop"]),
+    ("init -d o", ["other"]),
+    ("revision s", ["shop"]),
+    ("revision shop --head r", ["r3", "r2", "r1"]),
+    ("revision shop --depends-on r2", ["r2"]),
+    ("merge shop r1 r2", ["r2"]),
+    ("edit s", ["shop"]),
+    ("edit shop r", ["r3", "r2", "r1"]),
+    ("edit -d o", ["other"]),
+    ("doctor -d o", ["other"]),
+    ("shell -d o", ["other"]),
+    ("dbshell -d o", ["other"]),
+    ("graph s", ["shop"]),
+    ("diagram s", ["shop"]),
+    ("diagram -d o", ["other"]),
+    ("lint s", ["shop"]),
+    ("lint shop r", ["r3", "r2", "r1"]),
+    ("lint --since r1", ["r1"]),
     ("hist", ["history"]),
     ("upgrade --sq", ["--sql"]),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -52,7 +53,7 @@ def examples() -> list[tuple[list[str], str]]:
     for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE):
         for line, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             if line.startswith("sqlhelpers "):
-                found.append((line.split()[1:], output))
+                found.append((shlex.split(line)[1:], output))
     return found
 
 
@@ -65,6 +66,16 @@ def test_every_command_is_described(name):
 
     assert f"sqlhelpers {name}" in section
     assert missing == []
+
+
+def test_commands_of_plugins_are_mentioned():
+    """With the page that describes them; all pages that are linked are there."""
+    docs = Path(__file__).parents[1] / "docs"
+    linked = set(re.findall(r"\]\(([^)#]+)", PAGE))
+
+    assert {"migrations.md", "doctor.md", "shell.md", "drawing.md", "lint.md"} <= linked
+    assert all((docs / page).is_file() for page in linked)
+    assert all(f"`sqlhelpers {name}`" in PAGE for name in ("graph", "diagram", "lint"))
 
 
 def test_no_other_command_is_described():

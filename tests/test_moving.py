@@ -143,12 +143,6 @@ def shop(project):
     return project
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request):
-    """Which of the two managers is used."""
-    return request.param
-
-
 class Managed:
     """A manager of either kind, whose methods are awaited."""
 
@@ -401,7 +395,8 @@ def test_several_apps(stock, url):  # noqa: ARG001  # the apps of the runtime
             manager.downgrade("base")
         down = manager.downgrade("base", ("shop", "stock"))
         with pytest.raises(
-            AppError, match=re.escape("there is no app 'shoop' (apps: shop, stock); did you mean shop?")
+            AppError,
+            match=re.escape("there is no app 'shoop' in database 'default' (apps: shop, stock); did you mean shop?"),
         ):
             manager.upgrade(app="shoop")
 

@@ -123,7 +123,7 @@ def test_stamp(command):
         (["show"], "say which revision"),
         (["show", "shop"], "say which revision"),
         (["history", "shopp"], "there is no app 'shopp' (apps: log, shop, stock); did you mean shop?"),
-        (["history", "-d", "more", "shop"], "there is no app 'shop' (apps: none)"),
+        (["history", "-d", "more", "shop"], "there is no app 'shop' in database 'more' (apps: none)"),
         (["history", "-r", "r2"], "'r2' is no range of revisions"),
         (["heads", "-d", "otter"], "did you mean other?"),
     ],

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from sqlhelpers.cli import open_runtime
+from sqlhelpers.cli import apps, databases, open_runtime
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.meant import refuse_unknown
 from sqlhelpers_diagram import draw
-from sqlhelpers_diagram.drawing import finish, format_for, refuse_unknown
+from sqlhelpers_diagram.drawing import finish, format_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,8 @@ _FORMATS = ("mermaid", "dot", "svg")
 
 
 @click.command()
-@click.argument("apps", metavar="[APP]...", nargs=-1)
-@click.option("-d", "--database", "bind", metavar="NAME", help="Only the apps in this database.")
+@apps
+@databases
 @click.option("--format", "wanted", type=click.Choice(_FORMATS), help="Default: by the suffix of FILE, else mermaid.")
 @click.option("-o", "--output", "file", metavar="FILE", help="Write to FILE, .mmd, .md, .dot or .svg, not to stdout.")
 @click.option(
@@ -35,7 +36,7 @@ _FORMATS = ("mermaid", "dot", "svg")
 )
 def diagram(
     apps: Sequence[str],
-    bind: str | None,
+    binds: Sequence[str],
     wanted: str | None,
     file: str | None,
     columns: Literal["all", "keys", "none"],
@@ -47,21 +48,20 @@ def diagram(
     chosen = cast("Literal['mermaid', 'dot', 'svg']", format_for(wanted, file, _FORMATS))
     with open_runtime() as runtime, redirect_stdout(sys.stderr):  # what models print is not data
         tables = {name: runtime.tables[name] for name in runtime.apps}  # in their order
-        drawing = draw(tables, apps=_wanted(runtime, apps, bind), columns=columns, format=chosen)
+        drawing = draw(tables, apps=_wanted(runtime, apps, binds), columns=columns, format=chosen)
     finish(drawing, chosen, file)
 
 
-def _wanted(runtime: Runtime, names: Sequence[str], bind: str | None) -> list[str]:
+def _wanted(runtime: Runtime, names: Sequence[str], binds: Sequence[str]) -> list[str]:
     """Return the names of the apps to draw.
 
     Raises:
         ConfigurationError: there is no such app or database, or nothing to draw.
     """
     refuse_unknown(names, runtime.apps)
-    if bind is not None:
-        runtime.binds([bind])
-    apps = [name for name, app in runtime.apps.items() if (not names or name in names) and bind in (None, app.bind)]
-    if not any(runtime.tables[name] for name in apps):
-        where = f" in database {bind!r}" if bind else ""
+    drawn = runtime.binds(binds) if binds else [app.bind for app in runtime.apps.values()]
+    found = [name for name, app in runtime.apps.items() if (not names or name in names) and app.bind in drawn]
+    if not any(runtime.tables[name] for name in found):
+        where = f" in database {' or '.join(binds)}" if binds else ""
         raise ConfigurationError(f"there is nothing to draw: no table of {' or '.join(names) or 'any app'}{where}")
-    return apps
+    return found

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from sqlhelpers.exceptions import AppError, ConfigurationError, SqlhelpersError
+from sqlhelpers.cli import note
+from sqlhelpers.exceptions import ConfigurationError, SqlhelpersError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -212,20 +213,6 @@ def format_for(given: str | None, file: str | None, formats: Sequence[str]) -> s
     return given
 
 
-def refuse_unknown(names: Iterable[str], apps: Iterable[str]) -> None:
-    """Raise if one of the names is not that of an app.
-
-    Raises:
-        AppError: there is no such app.
-    """
-    from sqlhelpers.registry import near  # brings SQLAlchemy
-
-    known = list(apps)
-    for name in names:
-        if name not in known:
-            raise AppError(f"there is no app {name!r} (apps: {', '.join(known) or 'none'}){near(name, known)}", [name])
-
-
 def finish(drawing: str, drawn: str, file: str | None) -> None:
     """Print a drawing, or write it into a file; fenced, if it is a file of Markdown.
 
@@ -240,7 +227,7 @@ def finish(drawing: str, drawn: str, file: str | None) -> None:
     text = f"{drawing.rstrip()}\n"
     if drawn == "mermaid" and len(text) > _MERMAIDS_MOST:
         limit = f"more than {_MERMAIDS_MOST:,} characters, unless its maxTextSize allows them"
-        click.echo(f"note: this has {len(text):,} characters, and Mermaid draws no text with {limit}", err=True)
+        note(f"this has {len(text):,} characters, and Mermaid draws no text with {limit}")
     if file in (None, "-"):
         click.echo(text, nl=False)
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from sqlhelpers.cli import databases, open_runtime
+from sqlhelpers.cli import apps, databases, open_runtime
 from sqlhelpers_diagram.drawing import finish, format_for
 from sqlhelpers_graph import LAST, draw, read
 
@@ -19,7 +19,7 @@ _FORMATS = ("mermaid", "dot", "svg", "text")
 
 
 @click.command()
-@click.argument("apps", metavar="[APP]...", nargs=-1)
+@apps
 @databases
 @click.option("--format", "wanted", type=click.Choice(_FORMATS), help="Default: by the suffix of FILE, else mermaid.")
 @click.option(

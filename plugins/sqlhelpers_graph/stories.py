@@ -8,7 +8,8 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers_diagram.drawing import COLOURS, Colour, refuse_unknown, shortened
+from sqlhelpers.meant import refuse_unknown
+from sqlhelpers_diagram.drawing import COLOURS, Colour, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -7,9 +7,9 @@ import io
 import re
 import tokenize
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from sqlhelpers.meant import near
 from sqlhelpers_lint.rules import NOT_ALLOWED, RULES
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def _read(match: re.Match[str], token: tokenize.TokenInfo, lines: _Lines) -> All
     known = rule in RULES.keys() - NOT_ALLOWED or rule.startswith(SQUAWK)
     problem = ""
     if verb not in _VERBS:
-        problem = f"there is no `lint: {verb}`{_near(verb, _VERBS)}"
+        problem = f"there is no `lint: {verb}`{near(verb, _VERBS)}"
     elif not rule:
         problem = "it names no rule"
     elif not known:
-        problem = f"there is no rule {rule!r} to allow{_near(rule, sorted(RULES.keys() - NOT_ALLOWED))}"
+        problem = f"there is no rule {rule!r} to allow{near(rule, sorted(RULES.keys() - NOT_ALLOWED))}"
     elif not match["reason"].strip():
         problem = f"it does not say why {rule} is no harm here"
     is_of_upgrade = verb == "allow" and lines.function(line) in (
@@ -79,11 +79,6 @@ def _read(match: re.Match[str], token: tokenize.TokenInfo, lines: _Lines) -> All
         "",
     )  # no code outside of functions is at fault
     return Allowance(line, rule if known else "", first, last, is_of_upgrade, problem)
-
-
-def _near(word: str, known: tuple[str, ...] | list[str]) -> str:
-    found = get_close_matches(word, known, 1)
-    return f"; did you mean {found[0]}?" if found else ""
 
 
 class _Lines:

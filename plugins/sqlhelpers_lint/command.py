@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlhelpers.cli import databases, json_option, open_runtime, table
+from sqlhelpers.cli import databases, json_option, note, open_runtime, revisions_of, say, table, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="[APP] [REVISION]...")
+@words_of("[APP] [REVISION]...")
 @databases
-@click.option("--since", multiple=True, metavar="REVISION", help="Look at what comes after it; once for each app.")
+@click.option(
+    "--since",
+    multiple=True,
+    metavar="REVISION",
+    shell_complete=revisions_of,
+    help="Look at what comes after it; once for each app.",
+)
 @click.option("--since-git", metavar="REF", help="Look at the files that were added or changed since, as in a branch.")
 @click.option("--pending", is_flag=True, help="Look at what the databases have not run; connects to them.")
 @click.option("--all", "every", is_flag=True, help="Look at all revisions.")
@@ -73,7 +79,10 @@ def _print(findings: Iterable[LintFinding], *, form: str, as_json: bool, level: 
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
         return
     for finding in findings:
-        click.echo(_annotation(finding, level) if form == "github" else finding)
+        if form == "github":
+            click.echo(_annotation(finding, level))
+        else:
+            say(f"{finding}")
 
 
 def _annotation(finding: LintFinding, level: str) -> str:
@@ -97,14 +106,14 @@ def _tell(selections: Sequence[Selected], wanted: Wanted, *, misses_squawk: bool
         if each.revisions:
             shown = ", ".join(each.revisions[:3]) + (", ..." if len(each.revisions) > 3 else "")  # noqa: PLR2004
             of = f"{len(each.revisions)} of {each.total} revisions"
-            click.echo(f"note: {each.bind}: {name}: looked at {of} for {each.dialect}: {shown}", err=True)
+            note(f"{each.bind}: {name}: looked at {of} for {each.dialect}: {shown}")
     if not any(each.revisions for each in selections):
-        click.echo("note: there is no revision to look at", err=True)
+        note("there is no revision to look at")
     elif wanted.is_plain and any(each.total > len(each.revisions) for each in selections):
-        click.echo("note: --since, --since-git, --pending and --all look at more than the newest", err=True)
+        note("--since, --since-git, --pending and --all look at more than the newest")
     is_postgresql = any(each.dialect == POSTGRESQL and each.revisions for each in selections)
     if misses_squawk and is_postgresql and squawk.program() is None:
-        click.echo("note: squawk has more rules for PostgreSQL: pip install 'sqlhelpers[lint]'", err=True)
+        note("squawk has more rules for PostgreSQL: pip install 'sqlhelpers[lint]'")
 
 
 def _list_rules(*, as_json: bool) -> None:
@@ -114,4 +123,5 @@ def _list_rules(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([dict(zip(names, each, strict=True)) for each in described()], indent=2))
     else:
-        table([rule, dialects, f"{reason}; safer: {safer}"] for rule, dialects, reason, safer in described())
+        cells = ([rule, dialects, f"{reason}; safer: {safer}"] for rule, dialects, reason, safer in described())
+        table(cells, ("rule", "dialects", "reason"))

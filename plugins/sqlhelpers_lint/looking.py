@@ -77,7 +77,7 @@ def look_at(selected: Selected, directions: Sequence[str], seconds: float) -> li
         for revision in selected.revisions:
             module, path = revisions.script.get_revision(revision).module, revisions.path(revision)
             for direction in directions:
-                function = getattr(module, direction, None)
+                function = vars(module).get(direction)
                 if function is not None:
                     recording = record(context, path, function)
                     hits, created = _judge(recording, context.dialect)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlhelpers import revision_names
 from sqlhelpers.exceptions import AppError, ConfigurationError, Refused
-from sqlhelpers.registry import near
+from sqlhelpers.meant import no_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -75,9 +76,9 @@ def select(runtime: Runtime, wanted: Wanted) -> tuple[Selected, ...]:
         Refused: what is pending was asked, and a database is in a state that only a person can resolve.
     """
     found = list(_histories(runtime, wanted))
-    apps = {history.app for _, _, history in found}.intersection(wanted.words)
-    histories = [history for _, _, history in found if not apps or history.app in apps]
-    named = [_meant(word, histories) for word in wanted.words if word not in apps]
+    apps = {history.name for _, _, history in found}.intersection(wanted.words)
+    histories = [history for _, _, history in found if not apps or history.name in apps]
+    named = {each for word in wanted.words if word not in apps for each in _meant(word, histories)}
     filters = _filters(runtime, wanted, histories)
     selected = []
     for bind, dialect, history in found:
@@ -105,24 +106,26 @@ def _histories(runtime: Runtime, wanted: Wanted) -> Iterator[tuple[str, str, His
                 yield bind, dialect, history
 
 
-def _meant(word: str, histories: Iterable[History]) -> tuple[Path, str]:
-    """Return the folder and the revision that a word stands for: the revision, the begin of it, or its file."""
-    found = set()
-    known = []
+def _meant(word: str, histories: Sequence[History]) -> set[tuple[Path, str]]:
+    """Return the folders and the revisions that a word stands for: Alembic's for revisions, or the path of a file."""
+    found: dict[tuple[Path, str], str] = {}
+    apps, known = [history.name for history in histories], list[str]()
     for history in histories:
         assert history.revisions
-        files = history.revisions.files()
-        known += [*files, history.app or ""]
-        same = [word] if word in files else [each for each in files if each.startswith(word)]
+        revisions, names = history.revisions, tuple[str, ...]()
+        known += revision_names.names(revisions.graph)
         if word.endswith(".py"):
-            same = [each for each, file in files.items() if os.path.realpath(file.path) == os.path.realpath(word)]
-        found |= {(history.revisions.folder, each) for each in same}
-    if len(found) == 1:
-        return found.pop()
-    if found:
-        names = ", ".join(sorted(f"{revision} in {folder}" for folder, revision in found))
-        raise AppError(f"{word!r} may be one of several revisions: {names}; name the app before it, or say all of it")
-    raise AppError(f"there is no app, no revision and no revision file {word!r}{near(word, known)}")
+            path = os.path.realpath(word)
+            names = tuple(name for name, file in revisions.files().items() if os.path.realpath(file.path) == path)
+        elif revision_names.knows(revisions.graph, word):
+            names = revisions.resolve(word)
+        found |= {(revisions.folder, name): history.name for name in names}
+    if not found:
+        raise no_app(word, apps, kinds="app, no revision and no revision file", others=known)
+    owners = sorted(set(found.values()))
+    if len(owners) > 1 and revision_names.words(word):
+        raise AppError(f"{word} can be meant for several apps: name one of {', '.join(owners)}")
+    return set(found)
 
 
 _Filter = Callable[[str, "History"], set[str]]
@@ -132,7 +135,7 @@ def _filters(runtime: Runtime, wanted: Wanted, histories: Sequence[History]) -> 
     """Return functions that give the revisions of an app that are wanted; those that all give are."""
     filters: list[_Filter] = []
     if wanted.since:
-        since = [_meant(word, histories) for word in wanted.since]
+        since = [each for word in wanted.since for each in _meant(word, histories)]
         filters.append(lambda _, history: _after(history, since))
     if wanted.since_git is not None:
         changed = _changed_since(wanted.since_git)

@@ -17,8 +17,20 @@ import click
 
 from sqlhelpers import signals
 from sqlhelpers.cli import authoring, deciding, doctoring, looking, moving, shells, showing, syncing
+from sqlhelpers.cli.completing import apps_of, databases_of, revisions_of
 from sqlhelpers.cli.failures import Failure, all_explained, explained
-from sqlhelpers.cli.group import cli, confirm, database, databases, json_option, mounted, yes
+from sqlhelpers.cli.group import (
+    apps,
+    cli,
+    confirm,
+    database,
+    databases,
+    json_option,
+    mounted,
+    optional_app,
+    words_of,
+    yes,
+)
 from sqlhelpers.cli.passing import Passing
 from sqlhelpers.cli.printing import table
 from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, attachment_of, open_runtime
@@ -33,12 +45,15 @@ __all__ = [
     "Attachment",
     "Failure",
     "Passing",
+    "apps",
+    "apps_of",
     "attachment_of",
     "authoring",
     "cli",
     "confirm",
     "database",
     "databases",
+    "databases_of",
     "deciding",
     "doctoring",
     "explained",
@@ -49,12 +64,15 @@ __all__ = [
     "moving",
     "note",
     "open_runtime",
+    "optional_app",
+    "revisions_of",
     "say",
     "shells",
     "showing",
     "syncdb",
     "syncing",
     "table",
+    "words_of",
     "yes",
 ]
 

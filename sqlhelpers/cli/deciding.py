@@ -7,15 +7,15 @@ from contextlib import redirect_stdout
 
 import click
 
-from sqlhelpers.cli.completing import apps_of, revisions_of
-from sqlhelpers.cli.group import cli, confirm, database, yes
+from sqlhelpers.cli.completing import revisions_of
+from sqlhelpers.cli.group import cli, confirm, database, optional_app, yes
 from sqlhelpers.cli.runtimes import open_runtime
 from sqlhelpers.cli.verbosity import say
 from sqlhelpers.exceptions import Refused
 
 
 @cli.command()
-@click.argument("app", required=False, shell_complete=apps_of)
+@optional_app
 @click.option("--revision", shell_complete=revisions_of, help="The revision that they are at. Default: the newest.")
 @database
 def adopt(app: str | None, revision: str | None, bind: str) -> None:
@@ -31,7 +31,7 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
 
 
 @cli.command()
-@click.argument("app", required=False, shell_complete=apps_of)
+@optional_app
 @click.option("--applied", is_flag=True, help="All that the revision does is done, by hand.")
 @click.option("--rolled-back", is_flag=True, help="All that it had done is undone, by hand.")
 @database
@@ -55,7 +55,7 @@ def repair(app: str | None, bind: str, *, applied: bool, rolled_back: bool) -> N
 
 
 @cli.command()
-@click.argument("app", required=False, shell_complete=apps_of)
+@optional_app
 @database
 @yes
 def drop(app: str | None, bind: str, *, yes: bool) -> None:
@@ -94,6 +94,6 @@ def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
 
 def _refuse_if(differences: tuple[str, ...], reason: str) -> None:
     for difference in differences:
-        click.echo(difference)
+        say(difference)
     if differences:
         raise Refused(f"{reason}, so nothing was recorded; change one or the other first")

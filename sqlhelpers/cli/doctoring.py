@@ -14,6 +14,7 @@ import click
 from sqlhelpers.cli.group import cli, databases, json_option
 from sqlhelpers.cli.printing import styled
 from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.verbosity import is_quiet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +39,11 @@ def doctor(binds: Sequence[str], *, as_json: bool) -> None:
     from sqlhelpers.doctor import diagnose, exit_status
 
     found: list[Diagnosis] = []
-    show = _Printer(sys.stdout)
+    show, is_told = _Printer(sys.stdout), not as_json and not is_quiet()
 
     def seen(diagnosis: Diagnosis) -> None:
         found.append(diagnosis)
-        if not as_json:
+        if is_told:
             show(diagnosis)
 
     try:
@@ -51,7 +52,7 @@ def doctor(binds: Sequence[str], *, as_json: bool) -> None:
     finally:
         if as_json:
             click.echo(json.dumps([asdict(each) for each in found], indent=2))
-    if not as_json:
+    if is_told:
         click.echo(_summary(found))
     raise click.exceptions.Exit(exit_status(found))
 

@@ -10,6 +10,7 @@ import click
 
 from sqlhelpers import signals
 from sqlhelpers.cli.printing import styled
+from sqlhelpers.cli.verbosity import is_quiet, note
 from sqlhelpers.exceptions import SqlhelpersError
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ class Failure(click.ClickException):
         super().__init__("; ".join(lines))
         self.lines = tuple(lines)
         vars(self)["exit_code"] = exit_code  # click has one for each class
-        self.hint = hint
+        self.hint = "" if is_quiet() else hint  # now: it is shown when the command has ended
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the lines, to stderr unless there is a file."""
         for line in self.lines:
             click.echo(f"{styled('error:', 'red', file or sys.stderr)} {' '.join(line.split())}", file, err=True)
         if self.hint:
-            click.echo(f"note: {self.hint}", file, err=True)
+            note(self.hint, file)
 
 
 @contextmanager

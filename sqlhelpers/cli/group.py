@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sqlhelpers import signals
 from sqlhelpers.cli import commands
-from sqlhelpers.cli.completing import databases_of
+from sqlhelpers.cli.completing import apps_of, databases_of, revisions_of
 from sqlhelpers.cli.failures import all_explained
 from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment
 from sqlhelpers.cli.verbosity import add_options, note, options
 from sqlhelpers.exceptions import Refused
+from sqlhelpers.meant import near
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _DEBUG = "--debug"
 
@@ -22,10 +26,10 @@ _DEBUG = "--debug"
 SECTIONS = {
     "Every day": ("run-sync", "status", "check", "doctor"),
     "Look": ("history", "heads", "current", "show", "journal"),
+    "Work with the database": ("shell", "dbshell"),
     "Write revisions": ("init", "revision", "merge", "edit"),
     "Move": ("upgrade", "downgrade", "stamp"),
     "Decide": ("adopt", "repair", "drop", "retire"),
-    "Work with the database": ("shell", "dbshell"),
     "About this installation": ("config", "plugins", "completion"),
 }
 _OTHERS = "Of plugins"
@@ -79,9 +83,8 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         is_meant = args and not args[0].startswith("-") and not ctx.resilient_parsing
         if is_meant and self.get_command(ctx, args[0]) is None:
-            near = get_close_matches(args[0], self.commands, 1)
-            hint = f"did you mean {near[0]}?" if near else f"see {ctx.command_path} --help"
-            raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
+            hint = near(args[0], self.commands) or f"; see {ctx.command_path} --help"
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def _ask_plugins(self, ctx: click.Context) -> None:
@@ -138,6 +141,26 @@ database = click.option(
     help="A configured database.",
     shell_complete=databases_of,
 )
+optional_app = click.argument("app", required=False, shell_complete=apps_of)
+apps = click.argument("apps", metavar="[APP]...", nargs=-1, shell_complete=apps_of)
+
+
+def words_of(metavar: str) -> Callable[[Any], Any]:
+    """Return the argument ``words``, for apps and revisions: ``[APP] [REVISION]...``, or as ``metavar`` says."""
+    return click.argument("words", nargs=-1, metavar=metavar, shell_complete=revisions_of)
+
+
+def only(revisions: Sequence[str]) -> str:
+    """Return the only one of some revisions; empty if there is none.
+
+    Raises:
+        click.UsageError: there are several.
+    """
+    if len(revisions) > 1:
+        raise click.UsageError(f"one revision at a time, not {', '.join(revisions)}")
+    return revisions[0] if revisions else ""
+
+
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlhelpers.cli.completing import apps_of, revisions_of
-from sqlhelpers.cli.group import cli, databases, json_option
+from sqlhelpers.cli.group import cli, databases, json_option, optional_app, words_of
 from sqlhelpers.cli.moving import selected
 from sqlhelpers.cli.printing import as_mapping, styled, table
 from sqlhelpers.cli.runtimes import open_runtime
@@ -28,11 +27,8 @@ if TYPE_CHECKING:
     from sqlhelpers.selection import Selection
 
 
-_app = click.argument("app", required=False, shell_complete=apps_of)
-
-
 @cli.command()
-@_app
+@optional_app
 @databases
 @click.option("-r", "--rev-range", "between", metavar="START:END", help="Only these, ends included: r1:r3, -3:current.")
 @click.option("-i", "--indicate-current", is_flag=True, help="Connect, and mark where databases are.")
@@ -71,7 +67,7 @@ def history(
 
 
 @cli.command()
-@_app
+@optional_app
 @databases
 @click.option("--resolve-dependencies", is_flag=True, help="Leave out those that another revision depends on.")
 @json_option
@@ -91,7 +87,7 @@ def heads(app: str | None, binds: Sequence[str], *, resolve_dependencies: bool, 
 
 
 @cli.command()
-@_app
+@optional_app
 @databases
 @click.option("--check-heads", is_flag=True, help="End with status 1 unless all databases are at all the newest.")
 @json_option
@@ -121,7 +117,7 @@ def current(app: str | None, binds: Sequence[str], *, check_heads: bool, as_json
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})  # -1 is a revision
-@click.argument("words", nargs=-1, metavar="[APP] REVISION", shell_complete=revisions_of)
+@words_of("[APP] REVISION")
 @databases
 @click.option("--offline", is_flag=True, help="Ask no database.")
 @json_option

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlhelpers.cli.completing import revisions_of
-from sqlhelpers.cli.group import cli, confirm, databases, json_option, yes
+from sqlhelpers.cli.group import cli, confirm, databases, json_option, only, words_of, yes
 from sqlhelpers.cli.printing import Bar, count, listed, styled
 from sqlhelpers.cli.runtimes import open_runtime
 from sqlhelpers.cli.verbosity import note
@@ -25,10 +24,6 @@ _HEADINGS = ("database", "app", "done", "")
 _MINUS = {"ignore_unknown_options": True}  # -1 is a revision
 
 
-def _words(metavar: str) -> Callable[[Any], Any]:
-    return click.argument("words", nargs=-1, metavar=metavar, shell_complete=revisions_of)
-
-
 def _sql(text: str) -> Callable[[Any], Any]:
     return click.option("--sql", "as_sql", is_flag=True, help=f"Print {text} as SQL; connect to nothing.")
 
@@ -38,7 +33,7 @@ _x = click.option("-x", "x", metavar="NAME=VALUE", multiple=True, help="What con
 
 
 @cli.command(context_settings=_MINUS)
-@_words("[APP] [REVISION]")
+@words_of("[APP] [REVISION]")
 @databases
 @_sql("what is run, from the beginning or, with FROM:TO, from another revision,")
 @_tag
@@ -56,22 +51,16 @@ def upgrade(
     """
     with open_runtime() as runtime:
         chosen = selected(runtime, binds, words)
-        target = _only(chosen.revisions) or "head"
+        target = only(chosen.revisions) or "head"
         if as_sql:
             _print_sql(runtime, chosen, "upgrade", [target], tag=tag, x=x)
             return
         _refuse_ranges([target])
-        with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
-            _perform(
-                runtime,
-                chosen,
-                lambda manager, apps: manager.upgrade(target, apps, bar.advance, tag=tag, x=x),
-                show,
-            )
+        _run(runtime, chosen, "upgrade", target, as_json=as_json, tag=tag, x=x)
 
 
 @cli.command(context_settings=_MINUS)
-@_words("[APP] REVISION")
+@words_of("[APP] REVISION")
 @databases
 @_sql("what is undone, with FROM:TO as REVISION,")
 @_tag
@@ -97,7 +86,7 @@ def downgrade(
     """
     with open_runtime() as runtime:
         chosen = selected(runtime, binds, words)
-        target = _only(chosen.revisions)
+        target = only(chosen.revisions)
         if not target:
             raise click.UsageError("say down to which revision: -1 undoes the last one, base undoes all")
         if as_sql:
@@ -107,17 +96,11 @@ def downgrade(
         left = f" (left as it is, although it needs that: {', '.join(chosen.dependents)})" if chosen.dependents else ""
         question = f"Undo the revisions of {_apps(chosen)} after {target} in {_databases(chosen)}{left}?"
         confirm(f"{question} Data can be lost.", yes=yes)
-        with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
-            _perform(
-                runtime,
-                chosen,
-                lambda manager, apps: manager.downgrade(target, apps, bar.advance, tag=tag, x=x),
-                show,
-            )
+        _run(runtime, chosen, "downgrade", target, as_json=as_json, tag=tag, x=x)
 
 
 @cli.command(context_settings=_MINUS)
-@_words("[APP] REVISION...")
+@words_of("[APP] REVISION...")
 @databases
 @click.option("--purge", is_flag=True, help="Forget first what is recorded, also what the code does not know.")
 @_sql("the change of the record, with FROM:TO from another revision,")
@@ -156,6 +139,16 @@ def selected(runtime: Runtime, binds: Sequence[str], words: Sequence[str]) -> Se
         return select({bind: runtime.database(bind).histories for bind in runtime.binds(binds)}, words)
 
 
+def _run(runtime: Runtime, chosen: Selection, action: str, target: str, *, as_json: bool, **given: Any) -> None:
+    """Run revisions, or undo them, up or down to ``target``, and print how far each app was moved."""
+
+    def work(manager: Any, apps: tuple[str, ...]) -> Any:
+        return getattr(manager, action)(target, apps, bar.advance, **given)
+
+    with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
+        _perform(runtime, chosen, work, show)
+
+
 def _perform(
     runtime: Runtime,
     chosen: Selection,
@@ -174,12 +167,6 @@ def _perform(
                 note(f"{each.bind}: {name} needs {', '.join(each.behind)}, behind: `sqlhelpers run-sync` brings up all")
 
     runtime.perform_on_all(tuple(chosen.apps), lambda manager: work(manager, chosen.apps[manager.bind]), done)
-
-
-def _only(revisions: Sequence[str]) -> str:
-    if len(revisions) > 1:
-        raise click.UsageError(f"one revision at a time, not {', '.join(revisions)}")
-    return revisions[0] if revisions else ""
 
 
 def _refuse_ranges(targets: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import click
 
 from sqlhelpers.cli.group import cli, database
 from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.verbosity import note
 
 
 @cli.command()
@@ -29,7 +30,7 @@ def shell(bind: str, source: str | None, *, aio: bool | None, plain: bool) -> No
     if source is None and not sys.stdin.isatty():
         source, where = sys.stdin.read(), "<stdin>"
     with open_runtime() as runtime:
-        status = run_shell(runtime, bind, aio=aio, source=source, where=where, plain=plain)
+        status = run_shell(runtime, bind, aio=aio, source=source, where=where, plain=plain, note=note)
     raise click.exceptions.Exit(status)
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from sqlhelpers.cli.completing import apps_of
-from sqlhelpers.cli.group import cli, databases, json_option
+from sqlhelpers.cli.group import cli, databases, json_option, optional_app
 from sqlhelpers.cli.printing import table
 from sqlhelpers.cli.runtimes import open_runtime, open_settings, read_outline
 from sqlhelpers.cli.verbosity import note
@@ -53,7 +52,7 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("app", required=False, shell_complete=apps_of)
+@optional_app
 @databases
 @json_option
 def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
@@ -94,10 +93,11 @@ def plugins(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
     else:
-        table(
+        cells = (
             [info.kind, info.name, info.distribution, info.value, info.state, info.reason or ", ".join(info.hooks)]
             for info in manager.found
         )
+        table(cells, ("kind", "name", "distribution", "brings", "state", "hooks, or why not"))
     if failure:
         raise failure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -28,10 +28,10 @@ def is_quiet() -> bool:
     return bool(ctx and ctx.meta.get(_QUIET))
 
 
-def note(text: str) -> None:
-    """Print a line to stderr that is good to know, unless ``-q`` forbids it."""
+def note(text: str, file: IO[Any] | None = None) -> None:
+    """Print a line to stderr, or another file, that is good to know, unless ``-q`` forbids it."""
     if not is_quiet():
-        click.echo(f"note: {text}", err=True)
+        click.echo(f"note: {text}", file, err=True)
 
 
 def say(text: str) -> None:

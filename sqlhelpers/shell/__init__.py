@@ -21,7 +21,7 @@ from sqlhelpers.shell.names import TOOLS, ModelNames, model_names
 from sqlhelpers.urls import mask, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
@@ -40,6 +40,7 @@ def run_shell(
     source: str | None = None,
     where: str = "<string>",
     plain: bool = False,
+    note: Callable[[str], None] | None = None,
 ) -> int:
     """Run code, or a prompt, with a session of a database; roll back at the end what was not committed.
 
@@ -50,6 +51,7 @@ def run_shell(
         source: the code; None to read it from the terminal.
         where: where the code comes from, for tracebacks.
         plain: Python's own prompt, also where IPython is installed.
+        note: called with what is good to know at the end; None to print it to stderr.
 
     Returns:
         an exit status: 1 if the code raised, or what it ended itself with.
@@ -61,7 +63,7 @@ def run_shell(
         models = model_names(runtime, bind)
     with _as_a_prompt_hears_them(), asyncio.Runner() as runner:
         try:
-            with _session(manager, runner) as session:
+            with _session(manager, runner, note or _print_note) as session:
                 own = {"runtime": runtime, "manager": manager, "session": session}
                 names = {**models.namespaces(), **models.single, **TOOLS, **own}
                 if source is not None:
@@ -83,7 +85,11 @@ def _has_sync_driver(runtime: Runtime, bind: str) -> bool:
 
 
 @contextmanager
-def _session(manager: DatabaseManager | AsyncDatabaseManager, runner: asyncio.Runner) -> Iterator[Any]:
+def _session(
+    manager: DatabaseManager | AsyncDatabaseManager,
+    runner: asyncio.Runner,
+    note: Callable[[str], None],
+) -> Iterator[Any]:
     """Give a session that is neither committed nor begun; query methods of sync models use it."""
     session: Any = manager.Session()
     watched = getattr(session, "sync_session", session)
@@ -96,10 +102,14 @@ def _session(manager: DatabaseManager | AsyncDatabaseManager, runner: asyncio.Ru
             yield session
     finally:
         if changes.are_there():
-            sys.stderr.write("note: what was not committed is rolled back; session.commit() keeps it\n")
+            note("what was not committed is rolled back; session.commit() keeps it")
         closed = session.close()
         if closed is not None:
             runner.run(closed)
+
+
+def _print_note(text: str) -> None:
+    sys.stderr.write(f"note: {text}\n")
 
 
 class _Changes:

@@ -100,6 +100,7 @@ def test_tables_at_an_older_revision_are_adopted_there(shop, url, command, reque
 def test_a_revision_that_does_not_exist_is_not_adopted(unversioned, command):
     """A wrong name is a mistake of the caller, status 2, and nothing is recorded."""
     assert command("adopt", "shop", "--revision", "r99").status == 2
+    assert "tables are at one revision, and 'base' is 0" in command("adopt", "shop", "--revision", "base").errors[0]
     assert command("adopt", "shoop").status == 2
     assert not set(snapshot(unversioned.url)) & BOOKKEEPING
 

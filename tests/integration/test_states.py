@@ -20,12 +20,6 @@ def shop(project):
     return project
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request):
-    """Which manager does the work."""
-    return request.param
-
-
 def test_an_empty_database_is_created_and_then_up_to_date(url, kind):
     """The tables come from the models, the newest revision is recorded, and nothing is done twice."""
     first, second = sync(kind, url), sync(kind, url)

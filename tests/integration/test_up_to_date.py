@@ -24,12 +24,6 @@ def shop(project):
     return project
 
 
-@pytest.fixture(params=["sync", "async"])
-def kind(request):
-    """Which manager does the work."""
-    return request.param
-
-
 @pytest.fixture
 def locks(monkeypatch):
     """What was done under a lock: the name of each function."""

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import mermaid
 import pytest
+from graphs import TOWNS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from projects import revision_text
@@ -31,16 +32,6 @@ class Base(DeclarativeBase):
 class Land(Base):
     __tablename__ = "lands"
     id: Mapped[int] = mapped_column(primary_key=True)
-"""
-MORE = """
-from sqlalchemy import ForeignKey
-from sqlalchemy.orm import Mapped, mapped_column
-from atlas.models import Base
-
-class Town(Base):
-    __tablename__ = "towns"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    land_id: Mapped[int] = mapped_column(ForeignKey("lands.id"))
 """
 PYPROJECT = """
 [tool.sqlhelpers.databases]
@@ -95,7 +86,7 @@ def atlas(project):
     """A project with apps in two databases, one of them with branches, and one without migrations."""
     project.write_pyproject(PYPROJECT)
     project.write_app("atlas", MODELS, BRANCHED)
-    project.write_app("travel", MORE, dict([revision("t1"), revision("t2", "t1")]))
+    project.write_app("travel", TOWNS, dict([revision("t1"), revision("t2", "t1")]))
     project.write_app("far", "", dict([revision(f"f{n:03}", *[f"f{n - 1:03}"][: bool(n)]) for n in range(120)]))
     project.write_app("bare", "")
     return project

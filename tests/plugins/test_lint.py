@@ -153,15 +153,19 @@ def test_revisions_and_files_can_be_named(shop):
     """In full, by their begin if that is clear, or by the path of their file; and with the app before them."""
     shop.write(f"{VERSIONS}/long.py", revision_text("abcdef", DROP, "r3"))
 
-    assert revisions("r1", "abc") == ["abcdef", "r1"]
+    assert revisions("r1", "abcd") == ["abcdef", "r1"]
+    assert revisions("shop", "head") == ["abcdef"]
     assert revisions(f"{VERSIONS}/r2.py") == ["r2"]
     assert revisions("shop") == ["abcdef"]
     assert revisions("shop", "r1") == ["r1"]
-    with pytest.raises(AppError, match=r"'r' may be one of several revisions: r1 in .*; name the app before it"):
-        lint("postgresql", "r")
-    with pytest.raises(AppError, match=r"no app, no revision and no revision file 'shap'; did you mean shop\?"):
+    shop.write(f"{VERSIONS}/longer.py", revision_text("abcdee", DROP, "abcdef"))
+    with pytest.raises(AppError, match="'abcde' is the beginning of several revisions: abcdee, abcdef"):
+        lint("postgresql", "abcde")
+    with pytest.raises(
+        AppError, match=r"no app, no revision and no revision file 'shap' \(apps: shop\); did you mean shop\?"
+    ):
         lint("postgresql", "shap")
-    with pytest.raises(AppError, match=r"no revision file 'nothing.py'$"):
+    with pytest.raises(AppError, match=r"no revision file 'nothing.py' \(apps: shop\)$"):
         lint("postgresql", "nothing.py")
 
 
@@ -177,7 +181,8 @@ def test_one_of_two_apps_can_be_looked_at(shop, command):
     assert found("notes") == {("notes", "r1")}
     assert found("shop", "r1") == {("shop", "r1")}
     assert found("--since", "r2") == {("shop", "r3")}
-    assert "may be one of several" in command("lint", "r1").errors[0]
+    assert "r1 can be meant for several apps: name one of notes, shop" in command("lint", "r1").errors[0]
+    assert found("head") == {("shop", "r3"), ("notes", "r1")}
 
 
 def test_what_a_branch_has_changed_is_looked_at(repository):
