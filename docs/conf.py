@@ -33,8 +33,6 @@ extensions = [
     "setting_reference",
 ]
 exclude_patterns = ["_build"]
-# testing.md has its place before it is there; tests/test_docs.py knows of it
-suppress_warnings = [] if (DOCS / "testing.md").exists() else ["toc.not_readable"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

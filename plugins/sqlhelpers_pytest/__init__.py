@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sqlhelpers_pytest.statements import assert_statements as assert_statements
     from sqlhelpers_pytest.statements import record_statements as record_statements
 
+__all__ = ["assert_no_lazy_loads", "assert_statements", "record_lazy_loads", "record_statements"]
+
 _MODULES = {
     "assert_no_lazy_loads": "lazyloads",
     "assert_statements": "statements",
