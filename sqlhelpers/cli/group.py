@@ -79,8 +79,8 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         is_meant = args and not args[0].startswith("-") and not ctx.resilient_parsing
         if is_meant and self.get_command(ctx, args[0]) is None:
-            near = get_close_matches(args[0], self.commands, 1)
-            hint = f"did you mean {near[0]}?" if near else f"see {ctx.command_path} --help"
+            near = get_close_matches(args[0], self.commands, 2, 0.7) or get_close_matches(args[0], self.commands, 1)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"see {ctx.command_path} --help"
             raise click.UsageError(f"there is no command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 

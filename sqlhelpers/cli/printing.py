@@ -50,7 +50,9 @@ def printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[
                         text = f"revision {revision} was edited after it ran here"
                         note(f"{report.bind}: {app.app or '-'}: {text}")
                 for name in report.left_alone:
-                    note(f"{report.bind}: {name} belongs to an app that is not installed")
+                    app_name = name.removeprefix("alembic_version_")
+                    way = f"its tables stay until `sqlhelpers retire {app_name}`, or it is installed again"
+                    note(f"{report.bind}: {name} belongs to an app that is not installed: {way}")
 
 
 def _as_mapping(report: DatabaseReport, app: AppReport) -> dict[str, Any]:

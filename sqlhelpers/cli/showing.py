@@ -48,6 +48,8 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
             cells = ([row["database"] or "", row["app"] or "-", row["kind"] or "", row["text"] or ""] for row in rows)
             table(cells, ("database", "app", "kind", "what"))
             table([bind, "all as the code has it"] for bind in sound)
+            for app in dict.fromkeys(row["app"] for row in rows if row["kind"] == "fresh" and row["app"]):
+                note(f"`sqlhelpers revision {app} -m MESSAGE` writes what the revisions of {app} lack")
     if any(row["kind"] != "skipped" for row in rows):
         raise click.exceptions.Exit(1)
 
