@@ -219,9 +219,7 @@ class Steps:
         if isinstance(error, SQLAlchemyError | OSError):
             return DatabaseFailure(f"database {self._run.bind!r} ({self._run.url}): {owner}: {reason}")
         if str(error) == _AMBIGUOUS:
-            reason = (
-                "several revisions can be meant, because of a merge or a branch: name one, `sqlhelpers history` has all"
-            )
+            reason = "several can be meant, because of a merge or a branch: name one; `sqlhelpers history` lists them"
         return AppError(f"{owner}: {reason}")
 
 

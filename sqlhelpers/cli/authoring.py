@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sqlhelpers.cli.group import cli, json_option
-from sqlhelpers.cli.printing import table
+from sqlhelpers.cli.printing import is_terminal, table
 from sqlhelpers.cli.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -179,12 +179,18 @@ def _print(written: Iterable[WrittenRevision], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(each) for each in rows], indent=2))
     else:
-        table([each.bind, each.app or "-", each.revision, each.path] for each in rows)
+        table([each.bind, each.app or "-", each.revision, _shown(each.path)] for each in rows)
         for each in rows:
             for line in each.operations:
                 click.echo(f"  {each.app or '-'}: {line}", err=True)
     for text in dict.fromkeys(note for each in rows for note in each.notes):
         _note(text)
+
+
+def _shown(path: str) -> str:
+    """Return a path as people read it, who are in the folder of their project; scripts get all of it."""
+    place = Path(path)
+    return str(place.relative_to(Path.cwd())) if is_terminal() and place.is_relative_to(Path.cwd()) else path
 
 
 def _open(files: Sequence[Path]) -> None:

@@ -157,11 +157,12 @@ def _widths(columns: Sequence[Sequence[str]], left: int) -> list[int | None]:
     wanted = [max(map(len, column)) for column in columns]
     if sum(wanted) <= left or _LEAST * len(columns) > left:
         return [None] * len(columns)
+    longest = [max((len(word) for cell in column for word in cell.split()), default=1) for column in columns]
+    fit = sum(longest) <= left
     widths = []
-    for place, column in enumerate(columns, 1):
-        longest = max((len(word) for cell in column for word in cell.split()), default=1)
-        rest = _LEAST * (len(columns) - place)
-        widths.append(longest if longest + rest <= left else min(_LEAST, longest))
+    for place, word in enumerate(longest, 1):
+        rest = sum(longest[place:]) if fit else _LEAST * (len(columns) - place)
+        widths.append(word if word + rest <= left else min(_LEAST, word))
         left -= widths[-1]
     for place, whole in enumerate(wanted):
         more = min(whole - widths[place], left)

@@ -12,12 +12,12 @@ import click
 
 from sqlhelpers.cli.completing import apps_of
 from sqlhelpers.cli.group import cli, databases, json_option
-from sqlhelpers.cli.printing import table
+from sqlhelpers.cli.printing import is_terminal, table
 from sqlhelpers.cli.runtimes import open_runtime, open_settings, read_outline
 from sqlhelpers.cli.verbosity import note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from click.shell_completion import ShellComplete
 
@@ -94,11 +94,21 @@ def plugins(*, as_json: bool) -> None:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
     else:
         table(
-            [info.kind, info.name, info.distribution, info.value, info.state, info.reason or ", ".join(info.hooks)]
-            for info in manager.found
+            (
+                [
+                    *(info.kind, info.name, info.distribution, "" if is_terminal() else info.value),
+                    *(info.state, info.reason or _hooks(info.hooks)),
+                ]
+                for info in manager.found
+            ),
+            ("kind", "name", "distribution", "", "state", "hooks"),
         )
     if failure:
         raise failure
+
+
+def _hooks(names: Iterable[str]) -> str:
+    return ", ".join(name.removeprefix("sqlhelpers_") for name in names)
 
 
 def _found() -> tuple[PluginManager, DiscoveryError | None]:
