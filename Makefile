@@ -14,7 +14,7 @@ EXAMPLES := -e examples/countries -e examples/bookshop
 PORT ?= 8000
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test bench check lint types contracts wheel minimum pythons constraints docs-drawings clean
+.PHONY: help demo serve test bench check lint types contracts wheel minimum pythons constraints docs-drawings docs-screens clean
 
 help: ## show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -87,6 +87,9 @@ constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest version
 
 docs-drawings: $(VENV)/.dev ## draw the bookshop anew for docs/drawing.md; needs Graphviz
 	@$(BIN)/python docs/drawings.py
+
+docs-screens: $(VENV)/.dev ## take the screens of docs/screens.md anew
+	@$(BIN)/python docs/screens.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
