@@ -190,7 +190,8 @@ def _proposed(
         return replace(proposal, notes=(*proposal.notes, *notes))
     if not wanted.from_scratch and report.status is not DatabaseStatus.NO_INFO:
         raise Refused(_why_not_comparable(database, report))
-    with ownership.migrated(connection, database, history, wanted.head or "heads") as (scratch, made):
+    target = wanted.head if isinstance(wanted.head, str) else "heads"
+    with ownership.migrated(connection, database, history, target) as (scratch, made):
         droppable, notes = ownership.without_defined(history, made)
         proposal = propose(scratch, history, writer, arguments, droppable)
     return replace(proposal, notes=(_FROM_SCRATCH, *proposal.notes, *notes))

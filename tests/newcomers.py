@@ -103,11 +103,9 @@ class Newcomer:
 
     def agrees_with_alembic(self, *revisions: str) -> None:
         """Check that the database is at these revisions, which are all the newest, and that Alembic says so too."""
-        expected = sorted(revisions)
-        assert self.heads == expected
-        assert sorted(self.position) == expected
-        assert _identifiers(self.alembic("heads")) == expected
-        self.current_is(*revisions)
+        assert sorted(self.position) == sorted(revisions)
+        said = self.alembic("current")
+        assert (_identifiers(said), said.count("(head)")) == (sorted(revisions), len(revisions))
         assert "No new upgrade operations detected." in self.alembic("check")
 
     def current_is(self, *revisions: str) -> None:
