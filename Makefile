@@ -14,7 +14,7 @@ EXAMPLES := -e examples/countries -e examples/bookshop
 PORT ?= 8000
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test bench check hooks lint types contracts docs docs-drawings wheel minimum pythons constraints clean
+.PHONY: help demo serve test bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
 
 help: ## show what there is to make
 	@echo 'make TARGET; each sets up what it needs in $(VENV). ARGS="-k name" goes to pytest. Begin with: make demo, make test'
@@ -95,6 +95,9 @@ constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest version
 
 docs-drawings: $(VENV)/.dev ## draw the bookshop anew for docs/drawing.md; needs Graphviz
 	@$(BIN)/python docs/drawings.py
+
+docs-screens: $(VENV)/.dev ## take the screens of docs/screens.md anew
+	@$(BIN)/python docs/screens.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

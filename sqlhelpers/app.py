@@ -80,7 +80,8 @@ class App:
         if next((folder / "versions").glob("*.py"), None) is None:
             raise MigrationsNotFound(
                 f"app {self.name!r}: its migrations folder {folder} holds no revisions; "
-                f"write the first one with `sqlhelpers revision {self.name}`, or include versions/*.py in the wheel",
+                f"write the first one with `sqlhelpers revision {self.name} -m MESSAGE`, or include versions/*.py "
+                "in the wheel",
                 [self.name],
             )
         return folder
@@ -99,7 +100,9 @@ class App:
     def _spec(self, name: str) -> ModuleSpec:
         found = self._find(name)
         if found is None:
-            raise AppError(f"app {self.name!r}: its package {name!r} is not installed", [self.name])
+            raise AppError(
+                f"app {self.name!r}: its package {name!r} is not installed, and not beside pyproject.toml", [self.name]
+            )
         return found
 
     def _find(self, name: str) -> ModuleSpec | None:

@@ -184,7 +184,10 @@ def _proposed(
 
     assert history.revisions
     if not history.tables:  # it would drop all that its revisions have made
-        raise NothingToWrite(f"{_name(history.app)} has no models to compare with; --empty writes a revision to fill")
+        where = f": write them in {history.package}.models" if history.package else ""
+        raise NothingToWrite(
+            f"{_name(history.app)} has no models to compare with{where}, or say --empty for a revision to fill by hand"
+        )
     arguments = wanted.arguments()
     if not history.revisions.heads():  # they make nothing
         return propose(connection, history, writer, arguments, blind=True)
@@ -195,7 +198,8 @@ def _proposed(
         return replace(proposal, notes=(*proposal.notes, *notes))
     if not wanted.from_scratch and report.status is not DatabaseStatus.NO_INFO:
         raise Refused(_why_not_comparable(database, report))
-    with ownership.migrated(connection, database, history) as (scratch, made):
+    target = wanted.head if isinstance(wanted.head, str) else "heads"
+    with ownership.migrated(connection, database, history, target) as (scratch, made):
         droppable, notes = ownership.without_defined(history, made)
         proposal = propose(scratch, history, writer, arguments, droppable)
     return replace(proposal, notes=(_FROM_SCRATCH, *proposal.notes, *notes))

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return the end of a message that suggests the name among ``known`` that may be meant; empty if none is near."""
-    found = get_close_matches(name, list(known), 1)
-    return f"; did you mean {found[0]}?" if found else ""
+    names = list(known)
+    found = get_close_matches(name, names, 2, 0.7) or get_close_matches(name, names, 1)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def no_app(

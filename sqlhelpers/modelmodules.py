@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 import sys
+import traceback
 from collections import defaultdict
 from importlib.util import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -78,7 +79,7 @@ class ModelModules:
                     if table.fullname == taken[1]:
                         raise _defined_twice(table.fullname, claims[0], _Claim(app, name)) from error
             raise AppError(
-                f"app {app!r}: its models cannot be imported: {name}: {type(error).__name__}: {error}",
+                f"app {app!r}: its models cannot be imported: {name}: {type(error).__name__}: {error}{_line(error)}",
                 [app],
             ) from error
 
@@ -144,6 +145,14 @@ class ModelModules:
                 candidates = ", ".join(sorted(apps))
                 problem = f"table {table.fullname!r} could belong to any of the apps {candidates}"
                 errors.append(AppError(f"{problem}: give it a name in the module that defines it", apps))
+
+
+def _line(error: BaseException) -> str:
+    """Return where an import has failed: the line of a file, unless the error names it itself."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    lines = [each for each in frames if not each.filename.startswith("<") and each.filename != importlib.__file__]
+    own = [each for each in lines if "site-packages" not in each.filename] or lines
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own and not isinstance(error, SyntaxError) else ""
 
 
 def _definitions(modules: Iterable[ModuleType]) -> Iterator[tuple[Table, str]]:

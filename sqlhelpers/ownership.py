@@ -35,13 +35,15 @@ def migrated(
     connection: Connection,
     database: Database,
     history: History,
+    target: str = "heads",
 ) -> Iterator[tuple[Connection, frozenset[TableName]]]:
-    """Connect to a scratch database in which all the revisions of an app were run.
+    """Connect to a scratch database in which the revisions of an app were run.
 
     Args:
         connection: a connection to the database.
         database: the database.
         history: the app.
+        target: the last revision to run.
 
     Yields:
         the connection, and the tables that the revisions have made and no model defines.
@@ -65,7 +67,7 @@ def migrated(
                 for other in before:  # whose tables those of the app may refer to
                     create_tables(empty, run, replace(other, revisions=None))
                 there = _unowned(empty, histories)
-                upgrade(empty, run, history)
+                upgrade(empty, run, history, target)
                 made = _unowned(empty, histories) - there
             yield empty, frozenset(made)
     except SQLAlchemyError as error:

@@ -77,6 +77,12 @@ class Revisions:
         file = self.folder / "env.py"
         return file.is_file() and not _only_calls_ours(file.read_bytes())
 
+    def environment_lacks(self, version_table: str) -> bool:
+        """Tell whether plain Alembic looks for the position elsewhere: an ``env.py`` does not name the table."""
+        if not self.has_environment or version_table == "alembic_version":
+            return False
+        return version_table not in (self.folder / "env.py").read_text("utf-8", errors="replace")
+
     @property
     def has_async_environment(self) -> bool:
         """Whether that ``env.py`` makes an async engine, and so needs the URL of an async driver."""

@@ -218,7 +218,12 @@ class Steps:
         owner = f"app {self._history.app!r}" if self._history.app else "the migrations folder"
         if isinstance(error, SQLAlchemyError | OSError):
             return DatabaseFailure(f"database {self._run.bind!r} ({self._run.url}): {owner}: {reason}")
+        if str(error) == _AMBIGUOUS:
+            reason = "several can be meant, because of a merge or a branch: name one; `sqlhelpers history` lists them"
         return AppError(f"{owner}: {reason}")
+
+
+_AMBIGUOUS = "Ambiguous walk"  # so Alembic says of steps that lead to several revisions
 
 
 #: How servers say that a statement has outlasted a limit of ours.

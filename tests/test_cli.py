@@ -119,7 +119,7 @@ def test_a_refusal_ends_with_three(command):
     assert refused.status == 3
     assert len(refused.errors) == 1
     assert "sqlhelpers adopt notes" in refused.stderr
-    assert adopted == Finished(0, "default  notes  adopted\n", "")
+    assert adopted == Finished(0, "default  notes  adopted at n1\n", "")
     assert after.status == 0
 
 

@@ -81,10 +81,10 @@ def test_downgrade(command):
     asked = command("downgrade", "shop", "base"), command("downgrade", "base")
     assert [done.status for done in asked] == [3, 3]
     assert asked[0].stderr == (
-        "error: Undo the revisions of 'shop' after base in database 'default' (left as it is, although it needs that: "
+        "error: Undo all revisions of 'shop' in database 'default' (left as it is, although it needs that: "
         "stock)? Data can be lost. Nobody is there to answer; say so with --yes\n"
     )
-    assert "Undo the revisions of 'log', 'shop', 'stock' after base in databases 'default', 'other'?" in asked[1].stderr
+    assert "Undo all revisions of 'log', 'shop', 'stock' in databases 'default', 'other'?" in asked[1].stderr
     assert lines(command("downgrade", "base", "--yes")) == [
         "default  stock  downgraded to base  1 revision",
         "default  shop   downgraded to base  2 revisions",

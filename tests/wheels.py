@@ -75,6 +75,10 @@ class Environment:
         except RuntimeError:
             self._pip_install("--compile-bytecode", wheel)
 
+    def uninstall(self, name: str) -> None:
+        """Remove a distribution, and nothing that it needed."""
+        uv("pip", "uninstall", "--python", self.folder, name)
+
     def clone(self, folder: Path) -> Environment:
         """Return another environment with the same packages, made of hard links, which takes a tenth of a second."""
         shutil.copytree(self.folder, folder, symlinks=True, copy_function=os.link)

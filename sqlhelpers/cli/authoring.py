@@ -12,7 +12,7 @@ import click
 
 from sqlhelpers.cli.completing import revisions_of
 from sqlhelpers.cli.group import cli, database, databases, json_option, only, optional_app, words_of
-from sqlhelpers.cli.printing import as_mapping, table
+from sqlhelpers.cli.printing import as_mapping, is_terminal, table
 from sqlhelpers.cli.runtimes import open_runtime
 from sqlhelpers.cli.verbosity import is_quiet, note, say
 
@@ -161,13 +161,19 @@ def _print(written: Iterable[WrittenRevision], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([as_mapping(each) for each in rows], indent=2))
     else:
-        cells = ([each.bind, each.app or "-", each.revision, each.path] for each in rows)
+        cells = ([each.bind, each.app or "-", each.revision, _shown(each.path)] for each in rows)
         table(cells, ("database", "app", "revision", "file"))
         for each in () if is_quiet() else rows:
             for line in each.operations:
                 click.echo(f"  {each.app or '-'}: {line}", err=True)
     for text in dict.fromkeys(text for each in rows for text in each.notes):
         note(text)
+
+
+def _shown(path: str) -> str:
+    """Return a path as people read it, who are in the folder of their project; scripts get all of it."""
+    place = Path(path)
+    return str(place.relative_to(Path.cwd())) if is_terminal() and place.is_relative_to(Path.cwd()) else path
 
 
 def _open(files: Sequence[Path]) -> None:

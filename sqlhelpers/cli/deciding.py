@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
 
 import click
 
 from sqlhelpers.cli.completing import revisions_of
 from sqlhelpers.cli.group import cli, confirm, database, optional_app, yes
 from sqlhelpers.cli.runtimes import open_runtime
-from sqlhelpers.cli.verbosity import say
+from sqlhelpers.cli.verbosity import note, say
 from sqlhelpers.exceptions import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlhelpers.runtime import Runtime
 
 
 @cli.command()
@@ -23,11 +29,20 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
 
     Example: sqlhelpers adopt bookshop
     """
+    current: Sequence[str] = ()
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        history = runtime.database(bind).history(app)
         differences = runtime.perform(bind, lambda manager: manager.adopt(app, revision))
+        if not differences:
+            current = runtime.perform(bind, lambda manager: manager.get_current_revisions(app=history.app))
     made = f"revision {revision} has" if revision else "the models have"
     _refuse_if(differences, f"the tables are not as {made} them")
-    say(f"{bind}  {app or '-'}  adopted" + (f" at {revision}" if revision else ""))
+    say(f"{bind}  {history.app or '-'}  adopted at {', '.join(current)}")
+    if history.revisions and history.revisions.environment_lacks(history.version_table):
+        note(
+            f"plain alembic looks into another table, and would run all revisions again: let {history.revisions.folder}"
+            f"/env.py pass version_table={history.version_table!r} to context.configure()"
+        )
 
 
 @cli.command()
@@ -85,11 +100,23 @@ def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
     with open_runtime() as runtime, redirect_stdout(sys.stderr):
         runtime.database(bind).refuse_installed(app)
         entries = runtime.perform(bind, lambda manager: manager.journal(app))
+        _refuse_unknown(runtime, app, bind, has_entries=bool(entries))
         names = entries[-1].tables if entries and drop_tables else ()
         lost = f" and drop {', '.join(names)} with all rows" if names else ""
         confirm(f"Forget which revision {app!r} is at{lost} in database {bind!r}?", yes=yes)
         runtime.perform(bind, lambda manager: manager.retire(app, drop_tables=drop_tables))
     say(f"{bind}  {app}  retired")
+
+
+def _refuse_unknown(runtime: Runtime, app: str, bind: str, *, has_entries: bool) -> None:
+    """Refuse before a question is asked, if nothing in the database is of an app with this name."""
+    from sqlhelpers.histories import apps_of_version_tables
+    from sqlhelpers.meant import near
+
+    left = apps_of_version_tables(runtime.perform(bind, lambda manager: manager.get_report()).left_alone).values()
+    has_schemas = any(each.version_table_schema for each in runtime.database(bind).histories)  # looked into later
+    if not has_entries and app not in left and not has_schemas:
+        raise Refused(f"there is no trace of an app {app!r} in this database{near(app, left)}")
 
 
 def _refuse_if(differences: tuple[str, ...], reason: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import asdict
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers.cli.group import cli, databases, json_option
-from sqlhelpers.cli.printing import styled
+from sqlhelpers.cli.printing import is_terminal, styled
 from sqlhelpers.cli.runtimes import open_runtime
 from sqlhelpers.cli.verbosity import is_quiet
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
 _LEVEL, _SUBJECT = 7, 11  # the widths of two columns
+_INDENT = 2 + _LEVEL + 2 + _SUBJECT + 2
+_READABLE = 30  # characters: narrower columns are harder to read than lines that the terminal breaks
 
 
 @cli.command()
@@ -74,9 +78,17 @@ class _Printer:
             click.echo(f"{'' if not self._heading else chr(10)}{styled(heading, 'blue', self._stream)}", self._stream)
             self._heading = heading
         mark = styled(diagnosis.level.ljust(_LEVEL), _COLOURS[diagnosis.level], self._stream)
-        click.echo(f"  {mark}  {diagnosis.subject.ljust(_SUBJECT)}  {diagnosis.text}", self._stream)
+        click.echo(f"  {mark}  {diagnosis.subject.ljust(_SUBJECT)}  {self._hanging(diagnosis.text)}", self._stream)
         if diagnosis.advice:
-            click.echo(f"  {' ' * _LEVEL}  {' ' * _SUBJECT}  -> {diagnosis.advice}", self._stream)
+            click.echo(f"{' ' * _INDENT}-> {self._hanging(diagnosis.advice, 3)}", self._stream)
+
+    def _hanging(self, text: str, more: int = 0) -> str:
+        """Return a text whose lines line up, if it goes to a terminal that is too narrow for one line of it."""
+        width = shutil.get_terminal_size().columns - _INDENT - more
+        if not is_terminal(self._stream) or width < _READABLE:
+            return text
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        return f"\n{' ' * (_INDENT + more)}".join(lines)
 
 
 def _summary(found: Sequence[Diagnosis]) -> str:

@@ -94,8 +94,7 @@ def downgrade(
             return
         _refuse_ranges([target])
         left = f" (left as it is, although it needs that: {', '.join(chosen.dependents)})" if chosen.dependents else ""
-        question = f"Undo the revisions of {_apps(chosen)} after {target} in {_databases(chosen)}{left}?"
-        confirm(f"{question} Data can be lost.", yes=yes)
+        confirm(f"Undo {_undone(target)} of {_apps(chosen)} in {_databases(chosen)}{left}? Data can be lost.", yes=yes)
         _run(runtime, chosen, "downgrade", target, as_json=as_json, tag=tag, x=x)
 
 
@@ -210,6 +209,13 @@ def _moved(movement: Movement) -> list[str]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
+
+
+def _undone(target: str) -> str:
+    """Return in words what a downgrade to ``target`` undoes."""
+    if target.startswith("-"):
+        return "the last revision" if target == "-1" else f"the last {target[1:]} revisions"
+    return "all revisions" if target == "base" else f"the revisions after {target}"
 
 
 def _apps(chosen: Selection) -> str:

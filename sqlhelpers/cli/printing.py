@@ -50,7 +50,9 @@ def printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[
                         text = f"revision {revision} was edited after it ran here"
                         note(f"{report.bind}: {app.app or '-'}: {text}")
                 for name in report.left_alone:
-                    note(f"{report.bind}: {name} belongs to an app that is not installed")
+                    app_name = name.removeprefix("alembic_version_")
+                    way = f"its tables stay until `sqlhelpers retire {app_name}`, or it is installed again"
+                    note(f"{report.bind}: {name} belongs to an app that is not installed: {way}")
 
 
 def _as_mapping(report: DatabaseReport, app: AppReport) -> dict[str, Any]:
@@ -155,11 +157,12 @@ def _widths(columns: Sequence[Sequence[str]], left: int) -> list[int | None]:
     wanted = [max(map(len, column)) for column in columns]
     if sum(wanted) <= left or _LEAST * len(columns) > left:
         return [None] * len(columns)
+    longest = [max((len(word) for cell in column for word in cell.split()), default=1) for column in columns]
+    fit = sum(longest) <= left
     widths = []
-    for place, column in enumerate(columns, 1):
-        longest = max((len(word) for cell in column for word in cell.split()), default=1)
-        rest = _LEAST * (len(columns) - place)
-        widths.append(longest if longest + rest <= left else min(_LEAST, longest))
+    for place, word in enumerate(longest, 1):
+        rest = sum(longest[place:]) if fit else _LEAST * (len(columns) - place)
+        widths.append(word if word + rest <= left else min(_LEAST, word))
         left -= widths[-1]
     for place, whole in enumerate(wanted):
         more = min(whole - widths[place], left)

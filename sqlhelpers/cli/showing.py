@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from sqlhelpers.cli.group import cli, databases, json_option, optional_app
-from sqlhelpers.cli.printing import table
+from sqlhelpers.cli.printing import is_terminal, table
 from sqlhelpers.cli.runtimes import open_runtime, open_settings, read_outline
 from sqlhelpers.cli.verbosity import note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from click.shell_completion import ShellComplete
 
@@ -47,6 +47,8 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
             cells = ([row["database"] or "", row["app"] or "-", row["kind"] or "", row["text"] or ""] for row in rows)
             table(cells, ("database", "app", "kind", "what"))
             table([bind, "all as the code has it"] for bind in sound)
+            for app in dict.fromkeys(row["app"] for row in rows if row["kind"] == "fresh" and row["app"]):
+                note(f"`sqlhelpers revision {app} -m MESSAGE` writes what the revisions of {app} lack")
     if any(row["kind"] != "skipped" for row in rows):
         raise click.exceptions.Exit(1)
 
@@ -94,12 +96,19 @@ def plugins(*, as_json: bool) -> None:
         click.echo(json.dumps([asdict(info) for info in manager.found], indent=2))
     else:
         cells = (
-            [info.kind, info.name, info.distribution, info.value, info.state, info.reason or ", ".join(info.hooks)]
+            [
+                *(info.kind, info.name, info.distribution, "" if is_terminal() else info.value),
+                *(info.state, info.reason or _hooks(info.hooks)),
+            ]
             for info in manager.found
         )
         table(cells, ("kind", "name", "distribution", "brings", "state", "hooks, or why not"))
     if failure:
         raise failure
+
+
+def _hooks(names: Iterable[str]) -> str:
+    return ", ".join(name.removeprefix("sqlhelpers_") for name in names)
 
 
 def _found() -> tuple[PluginManager, DiscoveryError | None]:

@@ -52,10 +52,11 @@ def examine_database(runtime: Runtime, bind: str, unusable: frozenset[str], tell
     except SqlhelpersError as raised:
         tell_of_it(of_error("revisions", raised))
         found = ()
+    installed = unusable | runtime.apps.keys()  # nothing of theirs is a leftover, also if their files are broken
     broken = list(installation.examine_files(found))
     tell_of_it(diagnosis for _, diagnosis in broken)
     sound = tuple(history for history in found if all(history is not each for each, _ in broken))
-    _connect(replace(examined, histories=sound), tell_of_it)
+    _connect(replace(examined, histories=sound, unusable=installed), tell_of_it)
 
 
 def _connect(examined: Examined, tell: Tell) -> None:

@@ -22,8 +22,6 @@ LOSING = (
     ["downgrade", "shop", "r1"],
     ["drop"],
     ["drop", "shop"],
-    ["retire", "gone"],
-    ["retire", "gone", "--drop-tables"],
 )
 
 
