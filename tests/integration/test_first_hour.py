@@ -223,6 +223,7 @@ def goes_back_and_forth(me: Newcomer, second: str, merged: str) -> None:
     me.alembic("downgrade", second)
     me.does("upgrade", "shop", reads=(f"shop upgraded {second} -> {merged} 3 revisions",))
     me.current_is(merged)
+    assert me.alembic("heads").startswith(f"{merged} (head)")
     assert rows(me.url, "SELECT name FROM author") == [("Ursula",)]
 
 
