@@ -390,8 +390,10 @@ def test_plugins_and_apps_that_fail_are_told(shop, command, monkeypatch):
     monkeypatch.setattr("sqlhelpers.entrypoints.entry_points", lambda: points)
     fresh = cli.mounted("db", cli.Attachment(Runtime()))
     helped, listed = CliRunner().invoke(fresh, ["--help"]), command("plugins")
+    again = BashComplete(cli.mounted("db", cli.Attachment(Runtime())), {}, "db", "_DB_COMPLETE")
 
     assert "note: commands of plugins are left out: " in helped.output
+    assert [item.value for item in again.get_completions([], "hist")] == ["history"]
     assert listed.status == 2
     assert "failing" in listed.stdout
     assert "gone" in listed.errors[0]
