@@ -518,6 +518,8 @@ def test_an_app_has_to_be_named_where_there_are_several(begun, project, command)
     assert "there is no app and no revision 'oher'" in command("edit", "oher").errors[0]
     assert "o1.py" in command("edit", "other", "o1").stdout
     assert command("edit", "other", "o1", "-d", "nowhere").status == 2
+    with Runtime() as made, pytest.raises(AppError, match=r"name one app that has migrations \(apps: other, shop\)"):
+        made.manager().revision("x", empty=True)
     assert begun.folder.is_dir()
 
 

@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ import sqlhelpers_click
 from sqlhelpers import Runtime, cli
 from sqlhelpers.cli import group, printing
 from sqlhelpers.cli.verbosity import is_quiet, note, say, verbosity
+from sqlhelpers.exceptions import Refused
 
 PYPROJECT = """
 [tool.sqlhelpers]
@@ -354,6 +356,69 @@ def test_a_database_that_is_not_there_is_told_alike(command, name):
     assert "no database named 'othr' is configured (configured: default, other); did you mean other?" in done.errors[0]
 
 
+def test_an_installation_without_plugins(command, monkeypatch):
+    """Its help has no section for their commands, and its completion works."""
+    bare = cli.mounted("db", cli.Attachment(Runtime()))
+    for name, each in cli.cli.commands.items():
+        if not each.callback.__module__.startswith("sqlhelpers.cli"):
+            del bare.commands[name]
+    monkeypatch.setattr("sqlhelpers.entrypoints.entry_points", EntryPoints)
+    told = CliRunner().invoke(bare, ["--help"]).output
+    monkeypatch.setenv("_SQLHELPERS_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "sqlhelpers hist")
+    monkeypatch.setenv("COMP_CWORD", "1")
+
+    assert "Every day:" in told
+    assert "Of plugins" not in told
+    assert command().stdout == "plain,history\n"
+
+
+FAILING = """
+from sqlhelpers import hookimpl
+
+@hookimpl
+def sqlhelpers_register_commands(cli):
+    1 / 0
+"""
+
+
+def test_plugins_and_apps_that_fail_are_told(shop, command, monkeypatch):
+    """The commands of others are there; the list has all of them, and ends with what is wrong."""
+    shop.write("failing.py", FAILING)
+    groups = {"failing": "sqlhelpers.plugins", "gone": "sqlhelpers.apps"}
+    points = EntryPoints(EntryPoint(name, name, group) for name, group in groups.items())
+    monkeypatch.setattr("sqlhelpers.entrypoints.entry_points", lambda: points)
+    fresh = cli.mounted("db", cli.Attachment(Runtime()))
+    helped, listed = CliRunner().invoke(fresh, ["--help"]), command("plugins")
+    again = BashComplete(cli.mounted("db", cli.Attachment(Runtime())), {}, "db", "_DB_COMPLETE")
+
+    assert "note: commands of plugins are left out: " in helped.output
+    assert [item.value for item in again.get_completions([], "hist")] == ["history"]
+    assert listed.status == 2
+    assert "failing" in listed.stdout
+    assert "gone" in listed.errors[0]
+
+
+def test_apps_that_are_gone_are_told_of(shop, command):
+    """They keep their tables."""
+    command("run-sync")
+    shop.write_pyproject(PYPROJECT.partition("apps =")[0])
+
+    assert "note: default: alembic_version_shop belongs to an app that is not installed\n" in command("status").stderr
+
+
+def test_a_question_is_answered_at_a_terminal(monkeypatch):
+    """No is a refusal, and yes goes on."""
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    answers = [False, True]
+    monkeypatch.setattr(click, "confirm", lambda *_, **__: answers.pop(0))
+
+    with pytest.raises(Refused, match="not confirmed; nothing was changed"):
+        cli.confirm("Drop it?", yes=False)
+    cli.confirm("Drop it?", yes=False)
+    assert answers == []
+
+
 COMPLETED = [
     ("upgrade s", ["shop"]),
     ("upgrade shop r", ["r3", "r2", "r1"]),
@@ -455,8 +520,6 @@ def test_what_cannot_be_completed_disturbs_nobody(shop):
 
 def test_apps_of_entry_points_are_completed(monkeypatch):
     """Those of packages without being imported, those of objects by loading them."""
-    from importlib.metadata import EntryPoint, EntryPoints
-
     from sqlhelpers import App
 
     monkeypatch.setattr(json, "an_app", App(name="odd", package="shop"), raising=False)

@@ -22,9 +22,10 @@ from sqlalchemy import MetaData, create_engine, text
 from sqlalchemy.orm import DeclarativeBase
 
 from sqlhelpers import DatabaseManager, DatabaseStatus
-from sqlhelpers.exceptions import AppError, MultipleHeads, Refused, StateRefused
+from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, Refused, StateRefused
 from sqlhelpers.offline import Script
 from sqlhelpers.report import Movement
+from sqlhelpers.settings import settings_from_config
 
 ENVIRONMENT = """
 from alembic import context
@@ -489,3 +490,15 @@ def test_a_history_without_an_app(project, sqlite_url):
             bind="default", app=None, action="upgrade", before=(), after=("m1",), revisions=("m1",)
         )
         assert manager.get_history("-") == manager.get_heads() == manager.get_revisions("head")
+
+
+def test_what_has_no_migrations_has_no_place_among_them(project):
+    """An app that says so, and settings that do not say where they are."""
+    project.write_app("shop", MODELS)
+    apps = {"shop": {"package": "shop", "migrations": False}}
+    with runtime("sqlite://", apps=apps) as made, pytest.raises(AppError, match="app 'shop' has no migrations"):
+        made.manager().alembic_config("shop")
+
+    silent = DatabaseManager.from_settings(settings_from_config({"sqlalchemy": {"url": "sqlite://"}}))
+    with silent as manager, pytest.raises(MigrationsNotFound, match=r"no alembic\.migrations_path"):
+        manager.get_heads()

@@ -286,6 +286,17 @@ def test_ipython_is_used_where_it_is_installed(typed, command, monkeypatch):
     assert prompt.has_ipython()
 
 
+def test_the_function_prints_what_is_rolled_back(capsys):
+    """To stderr, unless it is told whom to tell."""
+    source, told = "session.execute(text('CREATE TABLE x (n INTEGER)'))", []
+    with runtime("sqlite:///shop.db") as made:
+        assert run_shell(made, source=source) == 0
+        assert run_shell(made, source=source, note=told.append) == 0
+
+    assert told == ["what was not committed is rolled back; session.commit() keeps it"]
+    assert capsys.readouterr().err == f"note: {told[0]}\n"
+
+
 def test_sigterm_ends_it(monkeypatch):
     """With the status of a process that was terminated, at the prompt as well; afterwards signals are as before."""
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
