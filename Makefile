@@ -60,7 +60,7 @@ types: $(VENV)/.dev ## types, with mypy and pyright
 contracts: $(VENV)/.dev ## which module may import which
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-docs: $(VENV)/.dev ## the documentation, as build/docs/index.html; a warning is an error
+docs: docs-screens ## the documentation, as build/docs/index.html; a warning is an error
 	@$(BIN)/python -m sphinx -E -b html -d build/doctrees -W --keep-going -n -q docs build/docs
 	@echo '== the pages are in build/docs; begin with build/docs/index.html'
 

@@ -92,4 +92,4 @@ def test_the_examples_print_what_the_page_says(project, command):
     for words, expected in examples():
         found = plain(command(*words).output, project.folder)
 
-        assert found if expected == "...\n" else found == expected, words
+        assert found if expected == "...\n" else found == expected, (words, found, expected)

@@ -70,7 +70,7 @@ def lint(
         findings = lint_selected(runtime, selections, downgrade=downgrade, use_squawk=not no_squawk)
     _print(findings, form=form, as_json=as_json, level="warning" if exit_zero else "error")
     if not findings and any(each.revisions for each in selections):
-        click.echo("note: nothing was found", err=True)
+        note("nothing was found")
     _tell(selections, asked, misses_squawk=not no_squawk)
     if findings and not exit_zero:
         raise click.exceptions.Exit(1)
