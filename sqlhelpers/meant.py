@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING
 
 from sqlhelpers.exceptions import AppError
@@ -11,10 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_ALIKE = 0.05  # how much less like a name the second guess may be
+
+
 def near(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message that suggests the name among ``known`` that may be meant; empty if none is near."""
-    names = list(known)
-    found = get_close_matches(name, names, 2, 0.7) or get_close_matches(name, names, 1)
+    """Return the end of a message that suggests the name among ``known`` that may be meant; two of them where both are as near."""
+    found = get_close_matches(name, list(known), 2)
+    likeness = [SequenceMatcher(None, each, name).ratio() for each in found]
+    if likeness and likeness[-1] < likeness[0] - _ALIKE:
+        found.pop()
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 

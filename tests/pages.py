@@ -94,7 +94,9 @@ class PageRun:
 
     def run(self) -> dict[str, Any]:
         """Run all blocks, and return the namespace of those in Python."""
-        known = {base: {*base.metadata.tables} for base in (Base, aio.Base)}
+        known = {base.metadata: [*base.metadata.tables.values()] for base in (Base, aio.Base)}
+        for metadata in known:  # pages, and what else the process has imported, have tables of one name
+            metadata.clear()
         try:
             for example in self._document:
                 try:
@@ -105,9 +107,10 @@ class PageRun:
             for process in self._left_running:
                 process.terminate()
                 process.wait(_WITHIN)
-            for base, names in known.items():  # pages have tables of one name
-                for name in {*base.metadata.tables} - names:
-                    base.metadata.remove(base.metadata.tables[name])
+            for metadata, tables in known.items():
+                metadata.clear()
+                for table in tables:
+                    metadata._add_table(table.name, table.schema, table)
         return self.namespace
 
     def _python(self, example: Example) -> None:

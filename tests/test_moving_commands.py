@@ -112,7 +112,7 @@ def test_stamp(command):
     [
         (["upgrade", "shpo"], "there is no app and no revision 'shpo' (apps: log, shop, stock); did you mean shop?"),
         (["upgrade", "stokc", "+1"], "there is no app 'stokc' (apps: log, shop, stock); did you mean stock?"),
-        (["upgrade", "stck1"], "did you mean stock1"),
+        (["upgrade", "stck1"], "did you mean stock1?"),
         (["upgrade", "r1"], "r1 can be meant for several apps: name one of log, shop"),
         (["downgrade", "-1", "--yes"], "-1 can be meant for several apps: name one of log, shop, stock"),
         (["upgrade", "shop", "stock9"], "app 'shop': there is no revision 'stock9'"),

@@ -27,7 +27,6 @@ EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 FOR_DEVELOPMENT = {"lint", "pytest"}  # extras that `all` leaves out
 TOP_LEVEL = {"sqlhelpers", "plugins", "tests", "examples", "docs"}
 ADAPTERS = sorted(path.name for path in (ROOT / "plugins").glob("sqlhelpers_*") if path.is_dir())
-FOR_DEVELOPMENT = {"lint"}  # extras that are not in ``all``
 ALWAYS_THERE = {*sys.stdlib_module_names, "sqlhelpers", "sqlalchemy", "alembic", "click", "pluggy", "pydantic"}
 FRAMEWORKS = {"aiohttp", "bottle", "django", "falcon", "fastapi", "flask", "litestar", "quart", "sanic", "starlette"}
 

@@ -327,6 +327,14 @@ def spawn(folder, *arguments, **env):
     )
 
 
+def interrupt(child):
+    """Type Ctrl-C at a prompt. Python does not notice one that comes right before it waits for a key."""
+    while True:
+        child.sendintr()
+        if child.expect([r"KeyboardInterrupt\r\n>>> ", pexpect.TIMEOUT], timeout=2) == 0:
+            return
+
+
 @pytest.mark.usefixtures("synced")
 def test_a_terminal_has_pythons_prompt(shop):
     """Await, Ctrl-C at the prompt, in code and in what is awaited, completion, Ctrl-D."""
@@ -335,8 +343,7 @@ def test_a_terminal_has_pythons_prompt(shop):
     child.sendline("await session.scalar(select(func.count()).select_from(Author))")
     child.expect(r"\r\n0\r\n>>> ")
     child.send("1 + ")
-    child.sendintr()
-    child.expect("KeyboardInterrupt\r\n>>> ")
+    interrupt(child)
     for line in ("print('go'); await asyncio.sleep(60)", "import time; print('go'); time.sleep(60)"):
         child.sendline(line)
         child.expect("\ngo\r\n")

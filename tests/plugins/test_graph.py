@@ -474,7 +474,7 @@ def test_plugins_are_listed_and_can_be_left_out(project, command, monkeypatch):
 
     for name in ("graph", "diagram"):
         (line,) = (line for line in listed.splitlines() if f" sqlhelpers_{name} " in line)
-        assert line.endswith("loaded      sqlhelpers_register_commands") or "sqlhelpers_register_commands" in line
+        assert line.split()[-2:] == ["loaded", "register_commands"]
     assert left_out.status == 2
     assert "there is no command 'graph'" in left_out.stderr
 
