@@ -44,7 +44,8 @@ def settled_report(
         found = _read(connection, bind, url, histories)
         if found is None or any(each.status is not DatabaseStatus.UP_TO_DATE or each.detail for each in found.apps):
             return None
-        connection.detach()  # to be closed: of many databases, it would stay open until the last is done
+        if connection.dialect.driver != "aiosqlite":  # its thread may outlive the loop, if nobody waits for its end
+            locks.close(connection)  # of many databases, it would stay open until the last is done
     return replace(found, apps=tuple(replace(each, result=SyncResult.ALREADY_UP_TO_DATE) for each in found.apps))
 
 
