@@ -71,14 +71,17 @@ class Hooks:
 
     def implements(self, *hooks: str) -> bool:
         """Tell whether a plugin implements one of ``hooks``."""
-        return any(getattr(self._pluggy.hook, hook).get_hookimpls() for hook in hooks)
+        return any(self._all_implementations(hook) for hook in hooks)
+
+    def _all_implementations(self, hook: str) -> list[pluggy.HookImpl]:
+        return [*_EVERYWHERE.implementations(hook), *self.implementations(hook)]
 
     def outcomes(self, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
         """Yield what each implementation of ``hook`` returned, with the plugin's name; None is left out.
 
         Every implementation is called for itself, in pluggy's order. For one that raises, a ``HookFailed`` is yielded.
         """
-        for implementation in (*_EVERYWHERE.implementations(hook), *self.implementations(hook)):
+        for implementation in self._all_implementations(hook):
             name = implementation.plugin_name
             try:
                 result = implementation.function(*(arguments[each] for each in implementation.argnames))

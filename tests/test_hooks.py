@@ -8,7 +8,7 @@ import pytest
 
 from sqlhelpers import DatabaseSettings, hookimpl, hookspecs
 from sqlhelpers.exceptions import HookFailed, InvalidHook, PluginLoadError
-from sqlhelpers.hooks import Hooks
+from sqlhelpers.hooks import Hooks, everywhere
 from sqlhelpers.urls import Drivers, parse
 
 SETTINGS = DatabaseSettings(sqlalchemy={"url": "sqlite://"})
@@ -147,3 +147,12 @@ def test_nobody_knows_a_url(hooks):
     hooks.register(plugin(sqlhelpers_resolve_url=lambda: None), "p")
 
     assert hooks.resolve_url("default", SETTINGS) is None
+
+
+def test_what_serves_everywhere_takes_part_like_any_other(hooks):
+    """A run that it wants to see is not passed over; after the block it is gone."""
+    with everywhere(plugin(sqlhelpers_after_sync=lambda result: None), "kit"):  # noqa: ARG005
+        during = hooks.implements("sqlhelpers_before_sync", "sqlhelpers_after_sync")
+
+    assert during
+    assert not hooks.implements("sqlhelpers_before_sync", "sqlhelpers_after_sync")

@@ -14,7 +14,7 @@ from contextlib import closing
 import pytest
 from databases import execute, rows
 from projects import revision_text
-from sqlalchemy import ForeignKey, MetaData, String, Table, create_engine, text
+from sqlalchemy import ForeignKey, MetaData, String, Table, create_engine, event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import NullPool, StaticPool
@@ -408,6 +408,17 @@ def test_an_async_sync_works_in_a_running_loop_and_in_several(sqlite_url, migrat
     results = [asyncio.run(once()) for _ in range(3)]
 
     assert results == [SyncResult.CREATED, SyncResult.ALREADY_UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE]
+
+
+async def test_a_sync_without_work_leaves_its_connection_to_the_manager(sqlite_url, migrations):
+    """A thread of aiosqlite whose end nobody awaits could outlive the loop; ``dispose`` awaits it."""
+    cut: list[object] = []
+    async with AsyncDatabaseManager(sqlite_url, migrations, base_model=Base) as manager:
+        await manager.sync()
+        event.listen(manager.engine.sync_engine, "invalidate", lambda *_: cut.append(1))
+        result = await manager.sync()
+
+    assert (result, cut) == (SyncResult.ALREADY_UP_TO_DATE, [])
 
 
 async def test_two_syncs_at_once_in_one_loop_do_not_meet(tmp_path, migrations):
