@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlhelpers import signals
 from sqlhelpers.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 
 R = TypeVar("R")
 
@@ -45,11 +46,29 @@ def run(main: Callable[[], Coroutine[Any, Any, R]], *, debug: bool | None = None
     runner = asyncio.Runner(debug=debug)
     loop = runner.get_loop()
     interrupt = _Interrupt(loop)
-    with signals.handled(interrupt.on_signal), runner:
+    with signals.handled(interrupt.on_signal), _calm_pools(), runner:
         result = interrupt.run(main())
     if interrupt.signal and not interrupt.has_cancelled:  # it came after the end of main
         raise interrupt.signal
     return result
+
+
+@contextmanager
+def _calm_pools() -> Iterator[None]:
+    """Let the pools of async engines not log an error for a connection that is given back by a task that is cancelled.
+
+    They close it, and raise, which is all that there is to do.
+    """
+    pools = logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool")
+    pools.addFilter(_is_no_cancellation)
+    try:
+        yield
+    finally:
+        pools.removeFilter(_is_no_cancellation)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class _Interrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def run(
     try:
         return loops.run(whole, debug=debug)
     except KeyboardInterrupt as interrupt:
+        atexit.register(signals.ignore)  # a further signal would have nothing to end but Python's own exit
         raise SystemExit(signals.exit_status(interrupt)) from None
 
 

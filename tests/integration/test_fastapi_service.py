@@ -340,6 +340,7 @@ def test_requests_at_once_stay_within_one_pool(service, request):
 def test_an_exhausted_pool_is_answered(start, place):
     """503 and when to come again; the probes tell it apart from a process that is dead; it passes."""
     service = start(place, pool_size=1, pool_timeout=0.2)
+    service.http.get("/opened")  # which adds a listener: not while the first connection is made
     with closing(service.send("POST", "/holders")):
         until(lambda: "held" in service.http.get("/opened").json(), "the connection is held")
         answer = service.http.post("/books/1")

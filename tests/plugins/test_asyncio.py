@@ -378,6 +378,24 @@ def test_no_loop_runs():
         current_runtime()
 
 
+def test_a_task_that_is_cancelled_while_its_connection_is_given_back(runtime, sqlite_url, caplog):
+    """The row is committed, the connection is closed, and the pool has nothing to say about it."""
+    closed = []
+
+    async def main() -> None:
+        closed.append(closed_connections(runtime))
+        event.listen(runtime.async_manager().engine.sync_engine, "reset", lambda *_: main_task.cancel())
+        main_task = asyncio.current_task()
+        await add(1)
+
+    with pytest.raises(asyncio.CancelledError):
+        run(main, runtime=runtime)
+
+    assert ids(sqlite_url) == [1]
+    assert len(closed[0]) == 1
+    assert caplog.text == ""
+
+
 def test_two_loops_in_two_threads(tmp_path, make_runtime):
     """Each has its own runtime, at the same time."""
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "two")]
@@ -597,7 +615,12 @@ from sqlalchemy import text
 async def work(session, number):
     await session.execute(text("INSERT INTO notes VALUES (:id)"), {"id": number})
     pathlib.Path(f"written-{number}").touch()
-    await session.execute(text(sys.argv[2])) if len(sys.argv) > 2 else await asyncio.sleep(60)
+    try:
+        await session.execute(text(sys.argv[2])) if len(sys.argv) > 2 else await asyncio.sleep(60)
+    finally:
+        pathlib.Path(f"ending-{number}").touch()
+        while not pathlib.Path("go").exists():
+            await asyncio.sleep(0.01)
 
 
 async def main(tasks):
@@ -621,6 +644,8 @@ def test_a_signal_ends_a_process(url, children, tmp_path, number, status, how_ma
     until(lambda: len([*tmp_path.glob("written-*")]) == tasks or not child.is_running, "all tasks have written")
     for _ in range(how_many):
         child.send(number)
+        until(lambda: len([*tmp_path.glob("ending-*")]) == tasks or not child.is_running, "all tasks are cancelled")
+    (tmp_path / "go").touch()
     done = child.finish()
 
     assert (done.status, done.output) == (status, "")
@@ -629,9 +654,10 @@ def test_a_signal_ends_a_process(url, children, tmp_path, number, status, how_ma
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_during_a_statement(postgres_url, children, number, status):
+def test_a_signal_during_a_statement(postgres_url, children, tmp_path, number, status):
     """The server is told to stop it."""
     execute(postgres_url, TABLE)
+    (tmp_path / "go").touch()
     variables = {"DATABASE_URL": postgres_url, "SQLHELPERS_DISABLE_PLUGINS": "countries,bookshop"}
     sleeping = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(61)%' AND pid <> pg_backend_pid()"
 
