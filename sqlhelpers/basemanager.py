@@ -39,7 +39,7 @@ class BaseManager:
             sqlalchemy={**(engine_args or {}), "url": url},
             alembic={"migrations_path": alembic_location},
         )
-        self.database = Database.alone(settings, base_model or self._default_base())
+        self.database: Database = Database.alone(settings, base_model or self._default_base())
 
     @classmethod
     def from_settings(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase] | None = None) -> Self:

@@ -56,7 +56,7 @@ class _Gathered(SqlhelpersError):
     """Several errors that a caller should see together."""
 
     def __init__(self, errors: Sequence[SqlhelpersError], hint: str = "") -> None:
-        self.errors = tuple(errors)
+        self.errors: tuple[SqlhelpersError, ...] = tuple(errors)
         self.hint = hint
         super().__init__("; ".join([*self.lines, hint] if hint else self.lines))
 
@@ -83,7 +83,7 @@ class SettingsError(ConfigurationError):
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         super().__init__("; ".join(self.problems))
 
     @property
@@ -107,7 +107,7 @@ class UnknownBind(ConfigurationError):
 
     def __init__(self, bind: str, known: Iterable[str], hint: str = "") -> None:
         self.bind = bind
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
         configured = ", ".join(self.known) or "none"
         super().__init__(f"no database named {bind!r} is configured (configured: {configured}){hint}")
 
@@ -167,7 +167,7 @@ class AppError(ConfigurationError):
     """
 
     def __init__(self, problem: str, apps: Iterable[str] = ()) -> None:
-        self.apps = tuple(apps)
+        self.apps: tuple[str, ...] = tuple(apps)
         super().__init__(problem)
 
 
@@ -249,7 +249,7 @@ class MultipleHeads(Refused):
 
     def __init__(self, app: str | None, heads: Iterable[tuple[str, str]]) -> None:
         self.app = app
-        self.heads = tuple(heads)
+        self.heads: tuple[tuple[str, str], ...] = tuple(heads)
         owner = f"app {app!r}" if app else "the migrations folder"
         files = ", ".join(f"{revision} ({path})" for revision, path in self.heads)
         command = f"sqlhelpers merge {app or ''}".rstrip()

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 PROJECT = "sqlhelpers"
 
-hookspec = pluggy.HookspecMarker(PROJECT)
+hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker(PROJECT)
 
 #: Marks a function as the implementation of the hook of the same name.
-hookimpl = pluggy.HookimplMarker(PROJECT)
+hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
 
@@ -24,4 +26,4 @@ class Base(ModelQueries, DeclarativeBase):
     Nothing else ties a model to sqlhelpers: any ``DeclarativeBase`` of your own serves as well.
     """
 
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMING_CONVENTION)

@@ -41,12 +41,13 @@ class RevisionGraph:
         labels = sum(len(each.branch_labels) for each in files)
         order = _chained(files) or _in_order(files, names)
         self.by_revision = known
-        self.heads = tuple(sorted(known.keys() - {down for each in files for down in each.down_revisions}))
-        self.is_sound = len(files) == len(known) == len(order) and labels == len(names.keys() - known.keys())
+        followed = {down for each in files for down in each.down_revisions}
+        self.heads: tuple[str, ...] = tuple(sorted(known.keys() - followed))
+        self.is_sound: bool = len(files) == len(known) == len(order) and labels == len(names.keys() - known.keys())
         is_plain = not labels and not any(each.depends_on or len(each.down_revisions) > 1 for each in files)
-        self.chain = tuple(order) if self.is_sound and is_plain and len(self.heads) == 1 else None
-        self.files = files if self.chain is None else [known[revision] for revision in self.chain]
-
+        is_chain = self.is_sound and is_plain and len(self.heads) == 1
+        self.chain: tuple[str, ...] | None = tuple(order) if is_chain else None
+        self.files: Sequence[RevisionFile] = [known[each] for each in order] if is_chain else files
         self._is_current = is_current
 
     def doubles(self) -> dict[str, list[str]]:

@@ -19,6 +19,8 @@ from sqlhelpers.templating import documented
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from alembic.script.revision import RevisionMap
+
     from sqlhelpers.alembic_files import FileStyle
     from sqlhelpers.revisions import Revisions
 
@@ -44,7 +46,7 @@ class RevisionWriter(ScriptDirectory):
             output_encoding=style.encoding,
             timezone=style.timezone,
         )
-        self.revision_map = revisions.script.revision_map
+        self.revision_map: RevisionMap = revisions.script.revision_map
         self._revisions = revisions
         self._style = style
         self._written: Path | None = None

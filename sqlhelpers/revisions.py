@@ -35,7 +35,7 @@ class Revisions:
     """
 
     def __init__(self, files: RevisionFiles, app: str | None = None) -> None:
-        self.folder = files.folder
+        self.folder: Path = files.folder
         self.app = app
         self._files = files
         if not self.folder.is_dir():

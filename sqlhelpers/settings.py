@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -71,7 +71,9 @@ class Settings(BaseSettings):
         SettingsError: a value is wrong or unknown. The error names where it came from, and the near name.
     """
 
-    model_config = SettingsConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        extra="forbid", hide_input_in_errors=True, frozen=True
+    )
 
     databases: dict[str, DatabaseSettings] = {}
     apps: dict[str, AppSettings] = {}

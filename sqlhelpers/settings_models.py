@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path  # noqa: TC003  # pydantic reads the annotation
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -88,7 +88,7 @@ class SQLAlchemySettings(BaseModel):
         use_insertmanyvalues: put many rows into one INSERT where their keys are asked for.
     """
 
-    model_config = {**STRICT, "extra": "allow"}
+    model_config: ClassVar[ConfigDict] = {**STRICT, "extra": "allow"}
 
     url: Annotated[SecretUrl, BeforeValidator(_text)]
     connect_args: dict[str, Any] | None = Field(default=None, repr=False)

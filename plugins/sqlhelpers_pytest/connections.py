@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlhelpers_pytest.errors import Entangled, IsolationLost, NotIsolated
 from sqlhelpers_pytest.nesting import Kind, Nest, kind_of
-from sqlhelpers_pytest.rules import rules_for
+from sqlhelpers_pytest.rules import Rules, rules_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,16 +32,16 @@ class SharedConnection:
     def __init__(self, home: Home, is_open: Callable[[], bool]) -> None:
         self.home = home
         self.is_open = is_open
-        self.lock = threading.RLock()
-        self.tests = 0
-        self.is_winding_up = False  # whether the test is over, and only has to close what it has opened
+        self.lock: threading.RLock = threading.RLock()
+        self.tests: int = 0
+        self.is_winding_up: bool = False  # whether the test is over, and only has to close what it has opened
         self._proxied = home.connect()
         self.real: Any = self._proxied.dbapi_connection
         with home.engine.connect() if not home.is_async else home.call(home.engine.connect) as connection:
-            self.rules = home.call(rules_for, connection)
+            self.rules: Rules = home.call(rules_for, connection)
             home.call(connection.close)
         home.call(home.engine.dialect.set_isolation_level, self.real, "AUTOCOMMIT")  # we begin for ourselves
-        self.nest = Nest(self._send, self.rules.begin)
+        self.nest: Nest = Nest(self._send, self.rules.begin)
 
     @property
     def driver(self) -> Any:
@@ -177,7 +177,11 @@ class VirtualConnection:
             except Entangled:
                 return  # a close raises nothing; all is rolled back after the test
 
-    stop = terminate = close  # what closes connections of async drivers without an await
+    def terminate(self) -> None:
+        """Do as ``close``: it is what closes connections of async drivers without an await."""
+        self.close()
+
+    stop = terminate
 
     def raise_translated(self, error: Exception) -> None:
         """Raise an error of the shared driver as one that the dialect knows."""

@@ -43,9 +43,9 @@ class Kit:
     """
 
     def __init__(self, settings: Settings, options: Options) -> None:
-        self.runtime = Runtime(settings)
+        self.runtime: Runtime = Runtime(settings)
         self.options = options
-        self.mode = ""
+        self.mode: str = ""
         self.async_sessions: list[Any] = []  # of the test that is running
         self._exits = ExitStack()
         self._engines: WeakKeyDictionary[Engine, asyncio.AbstractEventLoop | None] = WeakKeyDictionary()
@@ -53,7 +53,7 @@ class Kit:
         for bind in self.runtime.binds():
             by_url.setdefault(self.runtime.database(bind).url, []).append(bind)
         found = [TestDatabase(self.runtime, binds, url, options) for url, binds in by_url.items()]
-        self.databases = {bind: database for database in found for bind in database.binds}
+        self.databases: dict[str, TestDatabase] = {bind: database for database in found for bind in database.binds}
 
     @property
     def all(self) -> tuple[TestDatabase, ...]:

@@ -35,14 +35,14 @@ class MigratedDatabase:
     """
 
     def __init__(self, kit: Kit, app: str) -> None:
-        self.app = kit.runtime.apps[app]
+        self.app: App = kit.runtime.apps[app]
         self._runtime: Runtime = kit.runtime
         self._place = kit.databases[self.app.bind]
         self._database = kit.runtime.database(self.app.bind)
         self._url = self._place.make_empty("migrations")
         for other in self._before():
             self._make(other)
-        self.revisions = self._pending(app)
+        self.revisions: tuple[str, ...] = self._pending(app)
 
     def _before(self) -> list[App]:
         here = [each for each in self._runtime.apps.values() if each.bind == self.app.bind]

@@ -27,7 +27,7 @@ __all__ = [
     "test_up_from_nothing",
 ]
 
-pytestmark = pytest.mark.sqlhelpers_migrations
+pytestmark: pytest.MarkDecorator = pytest.mark.sqlhelpers_migrations
 
 
 def test_one_head(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> None:

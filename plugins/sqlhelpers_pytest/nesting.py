@@ -99,7 +99,7 @@ class Nest:
         self._send = send
         self._begin = begin
         self.frames: list[Frame] = []
-        self.has_begun = False
+        self.has_begun: bool = False
 
     def enter(self, owner: object) -> Frame:
         """Return the frame for the next statement of a transaction."""

@@ -44,12 +44,12 @@ class Server:
         token = secrets.token_hex(4)
         self._lock = FileLock(kit_folder() / f"server-{token}.lock", timeout=0)
         self._lock.acquire()
-        self.folder = kit_folder() / f"server-{token}"
-        self.password = secrets.token_hex(12)
+        self.folder: Path = kit_folder() / f"server-{token}"
+        self.password: str = secrets.token_hex(12)
         self._process: subprocess.Popen[Any] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+            self.port: int = int(probe.getsockname()[1])
 
     @property
     def url(self) -> str:

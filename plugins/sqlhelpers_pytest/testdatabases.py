@@ -54,13 +54,13 @@ class TestDatabase:
     __test__ = False  # pytest
 
     def __init__(self, runtime: Runtime, binds: Sequence[str], url: URL, options: Options) -> None:
-        self.binds = tuple(binds)
+        self.binds: tuple[str, ...] = tuple(binds)
         self.configured = url
         self._runtime = runtime
         self._options = options
         self._database = runtime.database(binds[0])
         self._base = options.server_url(url)
-        self.is_isolated = False
+        self.is_isolated: bool = False
         self._fresh: str | None = None
         self._beginning = threading.Lock()
         self._prepared: set[str] = set()

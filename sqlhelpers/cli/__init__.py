@@ -20,6 +20,7 @@ from sqlhelpers.cli import authoring, deciding, doctoring, looking, moving, shel
 from sqlhelpers.cli.completing import apps_of, databases_of, revisions_of
 from sqlhelpers.cli.failures import Failure, all_explained, explained
 from sqlhelpers.cli.group import (
+    Parameter,
     apps,
     cli,
     confirm,
@@ -44,6 +45,7 @@ __all__ = [
     "ATTRIBUTE",
     "Attachment",
     "Failure",
+    "Parameter",
     "Passing",
     "apps",
     "apps_of",

@@ -30,9 +30,9 @@ class Failure(click.ClickException):
 
     def __init__(self, lines: Sequence[str], exit_code: int, hint: str = "") -> None:
         super().__init__("; ".join(lines))
-        self.lines = tuple(lines)
+        self.lines: tuple[str, ...] = tuple(lines)
         vars(self)["exit_code"] = exit_code  # click has one for each class
-        self.hint = "" if is_quiet() else hint  # now: it is shown when the command has ended
+        self.hint: str = "" if is_quiet() else hint  # now: it is shown when the command has ended
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the lines, to stderr unless there is a file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -19,11 +19,12 @@ from sqlhelpers.meant import near
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
+
 _DEBUG = "--debug"
 
-
 #: The commands in the order in which ``--help`` has them; those that are in no section come last.
-SECTIONS = {
+SECTIONS: dict[str, tuple[str, ...]] = {
     "Every day": ("run-sync", "status", "check", "doctor"),
     "Look": ("history", "heads", "current", "show", "journal"),
     "Work with the database": ("shell", "dbshell"),
@@ -34,6 +35,14 @@ SECTIONS = {
 }
 _OTHERS = "Of plugins"
 _WHOLE = 500  # characters: a long sentence is wrapped, not cut
+
+
+class Parameter(Protocol):
+    """Gives a function or a command an option or an argument, as ``click.option`` and ``click.argument`` do."""
+
+    def __call__(self, function: FC, /) -> FC:
+        """Return what it was given."""
+        ...
 
 
 class _Group(click.Group):
@@ -121,7 +130,7 @@ def mounted(name: str, attachment: Attachment) -> click.Group:
     return group
 
 
-databases = click.option(
+databases: Parameter = click.option(
     "-d",
     "--database",
     "binds",
@@ -130,8 +139,8 @@ databases = click.option(
     help="A configured database; can be repeated. Default: all of them.",
     shell_complete=databases_of,
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-database = click.option(
+json_option: Parameter = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+database: Parameter = click.option(
     "-d",
     "--database",
     "bind",
@@ -141,11 +150,11 @@ database = click.option(
     help="A configured database.",
     shell_complete=databases_of,
 )
-optional_app = click.argument("app", required=False, shell_complete=apps_of)
-apps = click.argument("apps", metavar="[APP]...", nargs=-1, shell_complete=apps_of)
+optional_app: Parameter = click.argument("app", required=False, shell_complete=apps_of)
+apps: Parameter = click.argument("apps", metavar="[APP]...", nargs=-1, shell_complete=apps_of)
 
 
-def words_of(metavar: str) -> Callable[[Any], Any]:
+def words_of(metavar: str) -> Parameter:
     """Return the argument ``words``, for apps and revisions: ``[APP] [REVISION]...``, or as ``metavar`` says."""
     return click.argument("words", nargs=-1, metavar=metavar, shell_complete=revisions_of)
 
@@ -161,7 +170,7 @@ def only(revisions: Sequence[str]) -> str:
     return revisions[0] if revisions else ""
 
 
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
+yes: Parameter = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def confirm(question: str, *, yes: bool) -> None:
