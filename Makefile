@@ -12,6 +12,8 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.1
 	if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$each; break; fi; done)
 EXAMPLES := -e examples/countries -e examples/bookshop
 PORT ?= 8000
+PART := $(addprefix tests/,test_manager.py test_sessions.py test_settings.py test_command_line.py test_moving.py) \
+	$(addprefix tests/plugins/,test_asyncio.py test_click.py test_fastapi.py test_flask.py)
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
 .PHONY: help demo serve test bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
@@ -78,10 +80,11 @@ minimum: $(VENV)/.dev ## the tests but the faults and services, at the lowest ve
 	@echo '== the lowest versions of direct dependencies'
 	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
 	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
-	@build/minimum/bin/python -m pytest -q -n 2 -p no:cacheprovider --ignore tests/faults --ignore-glob='*/integration/test_[!s]*' $(ARGS)
+	@build/minimum/bin/python -m pytest -q -n 3 -p no:cacheprovider --ignore tests/faults --ignore-glob='*/integration/test_[!s]*' $(ARGS)
 
-pythons: $(VENV)/.dev ## the tests but faults and integration, on every other Python from 3.11 up that is installed
-	@for version in 3.11 3.12 3.13 3.14; do \
+pythons: $(VENV)/.dev ## the tests but faults and integration on the newest other Python, a part of them on those in between
+	@chosen='--ignore tests/faults --ignore tests/integration'; \
+	for version in 3.14 3.13 3.12 3.11; do \
 		python=; for each in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
 			if "$$each" -c '' 2>/dev/null; then python=$$each; break; fi; done; \
 		[ -n "$$python" ] || continue; \
@@ -89,7 +92,8 @@ pythons: $(VENV)/.dev ## the tests but faults and integration, on every other Py
 		echo "== Python $$version"; \
 		$(BIN)/uv venv -q --allow-existing build/python-$$version --python $$python; \
 		$(BIN)/uv pip install -q --python build/python-$$version/bin/python -c constraints.txt -e '.[all]' --group test $(EXAMPLES); \
-		build/python-$$version/bin/python -m pytest -q -n 2 -p no:cacheprovider --ignore tests/faults --ignore tests/integration $(ARGS); \
+		build/python-$$version/bin/python -m pytest -q -n 3 -p no:cacheprovider $$chosen $(ARGS); \
+		chosen='$(PART)'; \
 	done
 
 constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest versions
