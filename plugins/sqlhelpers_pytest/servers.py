@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from sqlhelpers.exceptions import ConfigurationError, DatabaseFailure
@@ -25,26 +24,19 @@ _ROLE = "sqlhelpers"
 _START_WITHIN = 60.0  # seconds
 _STOP_WITHIN = 20.0
 
-
-def kit_folder() -> Path:
-    """Return the folder for what processes of this user share and leave behind."""
-    folder = Path(tempfile.gettempdir()) / f"sqlhelpers-pytest-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
-    folder.mkdir(mode=0o755, exist_ok=True)
-    return folder
+#: Runs a server until the pipe to its standard input is closed, which the end of this process does, however it comes.
+_GUARD = '"$@" & read -r _; kill -s "$0" $!; wait $!; folder=$PWD; cd /; rm -rf "$folder"'
 
 
 class Server:
-    """A server on the loopback interface. It is stopped and removed by whoever started it, or by the next run."""
+    """A server on the loopback interface, stopped and removed by whoever started it, or when that process is gone."""
 
     kind: ClassVar[str]
     account: ClassVar[str]  # what it runs as if we are root, because no server runs as root
     stop_signal: ClassVar[signal.Signals]
 
     def __init__(self) -> None:
-        token = secrets.token_hex(4)
-        self._lock = FileLock(kit_folder() / f"server-{token}.lock", timeout=0)
-        self._lock.acquire()
-        self.folder: Path = kit_folder() / f"server-{token}"
+        self.folder: Path = Path(tempfile.mkdtemp(prefix="sqlhelpers-server-"))
         self.password: str = secrets.token_hex(12)
         self._process: subprocess.Popen[Any] | None = None
         with socket.socket() as probe:
@@ -73,7 +65,6 @@ class Server:
             ConfigurationError: its programs are not installed.
             DatabaseFailure: it does not start.
         """
-        self.folder.mkdir()
         account = self._account()
         os.chown(self.folder, account.get("user", -1), account.get("group", -1))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "MYSQL", "MARIADB"))}
@@ -82,15 +73,15 @@ class Server:
                 **account,
                 "cwd": self.folder,
                 "env": {**kept, "TMPDIR": str(self.folder)},
-                "stdin": subprocess.DEVNULL,
                 "stdout": log,
                 "stderr": log,
             }
             try:
-                subprocess.run(self.setup_command(), check=True, **options)  # noqa: S603  # programs of the server
-                process = subprocess.Popen(self.command(), start_new_session=True, **options)  # noqa: S603
-                self._process = process
-                (self.folder / "pid").write_text(str(process.pid))
+                setup = self.setup_command()
+                subprocess.run(setup, check=True, stdin=subprocess.DEVNULL, **options)  # noqa: S603  # of the server
+                command = ("/bin/sh", "-c", _GUARD, self.stop_signal.name.removeprefix("SIG"), *self.command())
+                options |= {"stdin": subprocess.PIPE, "start_new_session": True}
+                self._process = subprocess.Popen(command, **options)  # noqa: S603
                 _wait_for(self.url)
             except (subprocess.SubprocessError, SQLAlchemyError, OSError) as error:
                 text = (self.folder / "log").read_text("utf-8", "replace")[-2000:]
@@ -99,15 +90,12 @@ class Server:
     def stop(self) -> None:
         """Stop it, and remove all that it wrote."""
         if self._process is not None:
-            self._process.send_signal(self.stop_signal)
             try:
-                self._process.wait(_STOP_WITHIN)
+                self._process.communicate(timeout=_STOP_WITHIN)  # which closes the pipe
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def _account(self) -> dict[str, Any]:
         if not hasattr(os, "geteuid") or os.geteuid() != 0:
@@ -225,8 +213,7 @@ def _wait_for(url: str) -> None:
 
 
 def start_server(kind: str) -> Server:
-    """Start a server, after those that killed runs have left behind were removed."""
-    clean_up()
+    """Start a server."""
     server = {"postgresql": PostgresServer, "mariadb": MariadbServer}[kind]()
     try:
         server.start()
@@ -234,25 +221,3 @@ def start_server(kind: str) -> Server:
         server.stop()
         raise
     return server
-
-
-def clean_up() -> None:
-    """Stop and remove servers whose run has ended without doing so."""
-    for file in kit_folder().glob("server-*.lock"):
-        lock = FileLock(file, timeout=0)
-        with suppress(Timeout):  # its run is under way
-            lock.acquire()
-            folder = file.with_suffix("")
-            with suppress(OSError, ValueError):
-                _kill(int((folder / "pid").read_text()), folder)
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.release()
-            file.unlink(missing_ok=True)
-
-
-def _kill(pid: int, folder: Path) -> None:
-    """Kill a process, if it is still the server in this folder."""
-    asking = ("ps", "-ww", "-o", "args=", "-p", str(pid))  # all of it, however wide the terminal
-    shown = subprocess.run(asking, capture_output=True, text=True, check=False)  # noqa: S603
-    if str(folder) in shown.stdout:
-        os.killpg(pid, signal.SIGKILL)

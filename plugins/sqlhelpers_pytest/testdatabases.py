@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
+import tempfile
 import threading
 from contextlib import suppress
 from functools import cached_property
@@ -19,7 +21,6 @@ from sqlhelpers_pytest.errors import IsolationLost, NotOurs
 from sqlhelpers_pytest.fingerprints import fingerprint
 from sqlhelpers_pytest.homes import Home, LoopHome
 from sqlhelpers_pytest.makers import Maker, maker_for
-from sqlhelpers_pytest.servers import kit_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -259,5 +260,6 @@ def _has_tables(connection: Connection) -> bool:
 
 def lock_file(url: URL) -> Path:
     """Return the file that keeps processes of this user apart that would use one database."""
-    where = f"{url.get_backend_name()} {url.host} {url.port} {url.database}"
-    return kit_folder() / f"{hashlib.sha256(where.encode()).hexdigest()[:16]}.lock"
+    where = f"{url.get_backend_name()} {url.host} {url.port} {url.database} {getpass.getuser()}"
+    name = hashlib.sha256(where.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"sqlhelpers-pytest-{name}.lock"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +13,7 @@ from processes import until
 from projects import run
 
 from sqlhelpers.exceptions import ConfigurationError, DatabaseFailure
-from sqlhelpers_pytest.servers import Server, clean_up, kit_folder, start_server
+from sqlhelpers_pytest.servers import Server, start_server
 
 pytest_plugins = ["pytester"]
 
@@ -367,32 +365,23 @@ def test_without_the_cache_of_pytest(pytester, write, monkeypatch, tmp_path):
 def temporary(postgres_server, mariadb_server, monkeypatch):  # noqa: ARG001  # they have folders elsewhere
     """A folder for temporary files that servers can reach."""
     with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
+        Path(name).chmod(0o1777)
         monkeypatch.setattr(tempfile, "tempdir", name)
         monkeypatch.setenv("TMPDIR", name)
         yield Path(name)
 
 
-def is_running(pid):
-    """Tell whether a process runs; one that nobody has waited for does not."""
-    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(shown.strip()) and not shown.startswith("Z")
-
-
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_a_throwaway_server(pytester, write, temporary, kind, monkeypatch):
-    """It is there for the run, shared by its processes; what a killed run has left is removed by the next."""
+    """It is there for the run, shared by its processes, and ends with it, also with one that is killed."""
     write(DYING)
     with monkeypatch.context() as patch:
         patch.setenv("DYING", "SIGKILL")
         pytester.runpytest_subprocess("--sqlhelpers-server", kind)
-    (left,) = (folder for folder in temporary.glob("sqlhelpers-pytest-*/server-*") if folder.is_dir())
-    pid = int((left / "pid").read_text())
-    assert is_running(pid)
+    until(lambda: not [*temporary.glob("sqlhelpers-server-*")], "the end of the server")
 
     assert passed(pytester.runpytest_inprocess("--sqlhelpers-server", kind)) == 3
-    until(lambda: not is_running(pid), "the end of the server")
-    assert not [*temporary.glob("sqlhelpers-pytest-*/server-*")]
+    assert not [*temporary.glob("sqlhelpers-server-*")]
     if kind == "postgresql":
         assert passed(pytester.runpytest_subprocess("--sqlhelpers-server", kind, "-n", "2")) == 3
 
@@ -417,17 +406,7 @@ def test_servers_that_cannot_be_started(temporary, monkeypatch):
         patch.setattr("os.geteuid", lambda: 1000)
         assert Server._account(Server) == {}
 
-    assert not [*temporary.glob("sqlhelpers-pytest-*/server-*")]
-
-
-def test_a_process_of_others_is_not_killed(temporary):  # noqa: ARG001
-    """What is left of a server may name a process that is another one by now."""
-    kit_folder().joinpath("server-left.lock").touch()
-    kit_folder().joinpath("server-left").mkdir()
-    kit_folder().joinpath("server-left", "pid").write_text(str(os.getpid()))
-    clean_up()
-
-    assert not [*kit_folder().glob("server-*")]
+    assert not [*temporary.glob("sqlhelpers-server-*")]
 
 
 MIGRATED = """
