@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlhelpers.basemanager import BaseManager
+from sqlhelpers.dialects import is_absent
 from sqlhelpers.histories import single_revision
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class AsyncMigratingManager(BaseManager):
         """Call ``work`` with a connection, that of ``session`` if there is one, and return what it returns."""
         raise NotImplementedError
 
+    async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        """Call ``work`` with the engine, the sync one also of an async manager."""
+        raise NotImplementedError
+
     async def _change(
         self,
         work: Callable[..., R],
@@ -43,15 +48,13 @@ class AsyncMigratingManager(BaseManager):
         **options: Any,
     ) -> R:
         """Call ``work`` with a connection and a ``Run``, which keeps other runs out meanwhile."""
-        raise NotImplementedError
-
-    async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
-        """Call ``work`` with the engine, the sync one also of an async manager."""
-        raise NotImplementedError
+        return await self._on_engine(self.database.change, progress, work, *arguments, **options)
 
     async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         """Do as ``_change``, and make no database where there is none."""
-        raise NotImplementedError
+        if is_absent(self.database.url):  # connecting would make the file
+            return self.database.change_nothing(work, *arguments, **options)
+        return await self._change(work, *arguments, **options)
 
     async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
         """Return the revision that the database is at; None if none is recorded.
