@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import greenlet_spawn
 
-from sqlhelpers import asyncqueries
-from sqlhelpers.aiomodels import Base
+from sqlhelpers import asyncqueries, timeouts
 from sqlhelpers.aiowriting import AsyncWritingManager
 from sqlhelpers.asyncqueries import *  # noqa: F403  # all of its names are names of this module
 from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_async_engine
+from sqlhelpers.modelqueries import AsyncModelQueries
+from sqlhelpers.models import NAMING_CONVENTION
 from sqlhelpers.report import DatabaseStatus, SyncResult
 
 if TYPE_CHECKING:
@@ -26,12 +29,17 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from sqlhelpers.report import Readiness
-    from sqlhelpers.runs import Progress
 
 __all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
 __all__ += asyncqueries.__all__
 
 R = TypeVar("R")
+
+
+class Base(AsyncModelQueries, AsyncAttrs, DeclarativeBase):
+    """A declarative base with ``awaitable_attrs``, predictable names of constraints, and async query methods."""
+
+    metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMING_CONVENTION)
 
 
 class _Bound(NamedTuple):
@@ -122,22 +130,8 @@ class AsyncDatabaseManager(AsyncWritingManager):
         async with self.engine.connect() as connection:
             return await connection.run_sync(work, *arguments)
 
-    async def _change(
-        self,
-        work: Callable[..., R],
-        *arguments: Any,
-        progress: Progress | None = None,
-        **options: Any,
-    ) -> R:
-        return await self._on_engine(self.database.change, progress, work, *arguments, **options)
-
     async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         return await _to_the_end(greenlet_spawn(work, self.engine.sync_engine, *arguments, **options))
-
-    async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
-        if is_absent(self.database.url):  # connecting would make the file
-            return self.database.change_nothing(work, *arguments, **options)
-        return await self._change(work, *arguments, **options)
 
     async def get_readiness(self, timeout: float | None = None) -> Readiness:  # noqa: ASYNC109  # as its twin
         """Return whether the database can serve the installed code, with one small query; see ``sqlhelpers.health``.
@@ -156,7 +150,7 @@ class AsyncDatabaseManager(AsyncWritingManager):
 
         What will not pass by itself, a wrong password for instance, is raised at once.
         """
-        await greenlet_spawn(self.database.wait, self.engine.sync_engine, seconds)
+        await greenlet_spawn(timeouts.wait_for, self.engine.sync_engine, seconds)
 
     async def dispose(self) -> None:
         """Close the pooled connections of this event loop. The manager can be used again; it then connects anew."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlhelpers.basemanager import BaseManager
+from sqlhelpers.dialects import is_absent
 from sqlhelpers.histories import single_revision
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class AsyncMigratingManager(BaseManager):
         """Call ``work`` with a connection, that of ``session`` if there is one, and return what it returns."""
         raise NotImplementedError
 
+    async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
+        """Call ``work`` with the engine, the sync one also of an async manager."""
+        raise NotImplementedError
+
     async def _change(
         self,
         work: Callable[..., R],
@@ -43,22 +48,18 @@ class AsyncMigratingManager(BaseManager):
         **options: Any,
     ) -> R:
         """Call ``work`` with a connection and a ``Run``, which keeps other runs out meanwhile."""
-        raise NotImplementedError
-
-    async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
-        """Call ``work`` with the engine, the sync one also of an async manager."""
-        raise NotImplementedError
+        return await self._on_engine(self.database.change, progress, work, *arguments, **options)
 
     async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         """Do as ``_change``, and make no database where there is none."""
-        raise NotImplementedError
+        if is_absent(self.database.url):  # connecting would make the file
+            return self.database.change_nothing(work, *arguments, **options)
+        return await self._change(work, *arguments, **options)
 
     async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
         """Return the revision that the database is at; None if none is recorded.
 
-        Args:
-            session: the session to ask with; None to connect for it.
-            app: the app to ask about; may be left out where there is only one.
+        See ``DatabaseManager.get_current_revision``.
         """
         return single_revision(await self.get_current_revisions(session, app))
 
@@ -89,26 +90,16 @@ class AsyncMigratingManager(BaseManager):
     async def sync(self) -> SyncResult:
         """Bring the database to the state that the code expects: create, upgrade, or leave it.
 
-        Raises:
-            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
-            MigrationFailed: a revision raised.
+        See ``DatabaseManager.sync``.
         """
         return (await self.sync_apps()).result
 
     async def sync_apps(self, progress: Progress | None = None) -> DatabaseReport:
-        """As ``sync``, and return what was found and done for every app.
-
-        Args:
-            progress: called before each revision runs, with the app, the revision, its place and their number.
-        """
+        """As ``sync``, and return what was found and done for every app. See ``DatabaseManager.sync_apps``."""
         return await self._on_engine(self.database.sync, self.database.checked_histories(), progress)
 
     async def create(self) -> None:
-        """Create the tables, and record the newest revision.
-
-        Raises:
-            StateRefused: there are tables already, and no revision says in which shape.
-        """
+        """Create the tables, and record the newest revision. See ``DatabaseManager.create``."""
         from sqlhelpers.migrations import create_database
 
         await self._change(create_database, self.database.checked_histories())
@@ -124,17 +115,7 @@ class AsyncMigratingManager(BaseManager):
     ) -> tuple[Movement, ...]:
         """Run the revisions up to ``target``, and return how far each app was moved.
 
-        Args:
-            target: a revision in Alembic's words: its identifier or the beginning of it, ``+1``, ``label@head``;
-                ``head`` for the newest, of which there must be one, ``heads`` for all of them.
-            app: the app or the apps; None for all that have migrations.
-            progress: called before each revision runs, with the app, the revision, its place and their number.
-            tag: what ``context.get_tag_argument()`` returns in revisions.
-            x: what ``context.get_x_argument()`` returns there.
-
-        Raises:
-            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
-            MigrationFailed: a revision raised.
+        See ``DatabaseManager.upgrade``.
         """
         from sqlhelpers.migrations import upgrade_database
 
@@ -153,16 +134,7 @@ class AsyncMigratingManager(BaseManager):
     ) -> tuple[Movement, ...]:
         """Undo the revisions after ``target``, and return how far each app was moved.
 
-        Args:
-            target: a revision in Alembic's words, ``-1`` to undo the last one, ``base`` to undo all.
-            app: the app or the apps, of which the last is the first to go; may be left out where there is only one.
-            progress: called before each revision is undone.
-            tag: what ``context.get_tag_argument()`` returns in revisions.
-            x: what ``context.get_x_argument()`` returns there.
-
-        Raises:
-            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
-            MigrationFailed: a revision raised.
+        See ``DatabaseManager.downgrade``.
         """
         from sqlhelpers.migrations import downgrade_database
 
@@ -178,13 +150,7 @@ class AsyncMigratingManager(BaseManager):
     ) -> tuple[Movement, ...]:
         """Record revisions on your word, without running or comparing anything; ``adopt`` compares first.
 
-        Args:
-            revision: the revision or the revisions, in Alembic's words; ``base`` for none.
-            app: the app or the apps; may be left out where there is only one.
-            purge: forget first what is recorded, also what the code does not know.
-
-        Raises:
-            Refused: a revision was interrupted, is recorded elsewhere, or is unknown; nothing was changed.
+        See ``DatabaseManager.stamp``.
         """
         from sqlhelpers.decisions import stamp_position
 
@@ -195,31 +161,14 @@ class AsyncMigratingManager(BaseManager):
     async def adopt(self, app: str | None = None, revision: str | None = None) -> tuple[str, ...]:
         """Record a revision for tables that are there without one, if they are as it makes them.
 
-        Args:
-            app: the app; may be left out where there is only one.
-            revision: the revision that the tables are at; None for the newest, whose tables are those of the models.
-
-        Returns:
-            the differences, if there are any; nothing was then recorded.
-
-        Raises:
-            Refused: there is nothing to adopt, because the app has no tables here or a revision is recorded.
+        See ``DatabaseManager.adopt``.
         """
         return await self._change_existing(self.database.adopt, self.database.history(app), revision)
 
     async def repair(self, app: str | None = None, *, applied: bool) -> tuple[str, ...]:
         """Take your word about a revision that was begun and not finished, so that runs go on.
 
-        Args:
-            app: the app; may be left out where there is only one.
-            applied: you have completed what it does; False if you have undone what it had done.
-
-        Returns:
-            the differences between tables and models, if the creation of the tables was interrupted and they are
-            not as the models say; nothing was then recorded.
-
-        Raises:
-            Refused: nothing was interrupted.
+        See ``DatabaseManager.repair``.
         """
         from sqlhelpers.decisions import repair
 
@@ -235,15 +184,14 @@ class AsyncMigratingManager(BaseManager):
     async def retire(self, app: str, *, drop_tables: bool = False) -> None:
         """Remove the position and the journal of an app that is not installed any more, and its tables if you say so.
 
-        Raises:
-            Refused: nothing here belongs to such an app, or the journal does not know its tables.
+        See ``DatabaseManager.retire``.
         """
         await self._change_existing(self.database.retire, app, drop_tables=drop_tables)
 
     async def check(self) -> tuple[Finding, ...]:
         """Return what is wrong with the database beside what the installed code expects; nothing is changed.
 
-        Scratch databases are made on the same server, to compare what models and revisions make.
+        See ``DatabaseManager.check``.
         """
         return await self._read(None, self.database.check)
 

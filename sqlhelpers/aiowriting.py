@@ -31,28 +31,7 @@ class AsyncWritingManager(AsyncMigratingManager):
         rev_id: str | None = None,
         force: bool = False,
     ) -> WrittenRevision:
-        """Write a revision after which the tables of an app are as its models say.
-
-        Only tables that the app owns are looked at: those of its models, and those that its own revisions have made.
-
-        Args:
-            message: what it is about.
-            app: the app; may be left out where only one has migrations.
-            empty: write it without anything to do, to be filled by hand; nothing is connected to.
-            from_scratch: compare the models with what the revisions make of an empty database on the same server,
-                not with this one. A database in which the app has no tables yet is compared so in any case.
-            head: the revision that it follows; None for the newest.
-            splice: whether ``head`` may be one that others follow already.
-            branch_label: a name for the branch that begins with it.
-            depends_on: revisions that have to be run before it.
-            rev_id: its identifier; None for a random one.
-            force: write it also if the app is not in a folder of yours, but installed.
-
-        Raises:
-            NothingToWrite: it would do nothing.
-            Refused: the database is not at the newest revision, or the files are not yours.
-            AppError: there is no such app, or a model module cannot be imported.
-        """
+        """Write a revision after which the tables of an app are as its models say. See ``DatabaseManager.revision``."""
         wanted = authoring.Wanted(
             message=message,
             app=app,
@@ -82,20 +61,7 @@ class AsyncWritingManager(AsyncMigratingManager):
         splice: bool = False,
         force: bool = False,
     ) -> WrittenRevision:
-        """Write a revision that merges the heads of an app; nothing is connected to.
-
-        Args:
-            message: what it is about.
-            app: the app; may be left out where only one has migrations.
-            revisions: those to merge; all heads if empty.
-            branch_label: a name for the branch that begins with it.
-            rev_id: its identifier; None for a random one.
-            splice: whether revisions may be merged that others follow already.
-            force: write it also if the app is not in a folder of yours, but installed.
-
-        Raises:
-            NothingToWrite: there are no two heads.
-        """
+        """Write a revision that merges the heads of an app; nothing is connected to. See ``DatabaseManager.merge``."""
         wanted = authoring.Wanted(
             message=message, app=app, branch_label=branch_label, rev_id=rev_id, splice=splice, force=force
         )

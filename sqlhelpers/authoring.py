@@ -100,8 +100,7 @@ class Draft:
         """
         from alembic.util import to_tuple
 
-        assert self.history.revisions
-        (self.history.revisions.folder / "versions").mkdir(exist_ok=True)
+        (self.history.require_revisions().folder / "versions").mkdir(exist_ok=True)
         with alembic_alone(f"database {self.database.bind!r}", self.database.settings.lock_timeout):
             *_, script = self.proposal.context.generate_scripts()
         assert script is not None
@@ -125,8 +124,7 @@ def blank(database: Database, wanted: Wanted) -> Draft:
     from sqlhelpers.scripts import alembic_config
 
     history = authored(database, wanted)
-    assert history.revisions
-    config = alembic_config(history.revisions.folder)
+    config = alembic_config(history.require_revisions().folder)
     return Draft(database, history, Proposal(RevisionContext(config, _writer(database, history), wanted.arguments())))
 
 
@@ -137,8 +135,7 @@ def merged(database: Database, wanted: Wanted, revisions: Sequence[str]) -> Draf
         Refused: there is nothing to merge.
     """
     history = authored(database, wanted, several_heads=True)
-    assert history.revisions
-    heads = tuple(revisions) or history.revisions.heads()
+    heads = tuple(revisions) or history.require_revisions().heads()
     if len(heads) < 2:  # noqa: PLR2004  # it takes two
         raise NothingToWrite(
             f"{_name(history.app)} has one head, {', '.join(heads) or 'none'}: there is nothing to merge"
@@ -159,7 +156,6 @@ def draft(connection: Connection, database: Database, wanted: Wanted) -> Draft:
         Refused: the database is not at the app's newest revision, or the files are not yours.
     """
     history = authored(database, wanted)
-    assert history.revisions
     writer = _writer(database, history)
     with alembic_alone(f"database {database.bind!r}", database.settings.lock_timeout):
         proposal = _proposed(connection, database, history, writer, wanted)
@@ -182,14 +178,13 @@ def _proposed(
 ) -> Proposal:
     from sqlhelpers.proposals import propose
 
-    assert history.revisions
     if not history.tables:  # it would drop all that its revisions have made
         where = f": write them in {history.package}.models" if history.package else ""
         raise NothingToWrite(
             f"{_name(history.app)} has no models to compare with{where}, or say --empty for a revision to fill by hand"
         )
     arguments = wanted.arguments()
-    if not history.revisions.heads():  # they make nothing
+    if not history.require_revisions().heads():  # they make nothing
         return propose(connection, history, writer, arguments, blind=True)
     report = read_app(connection, history)
     if not wanted.from_scratch and report.status is DatabaseStatus.UP_TO_DATE:
@@ -287,5 +282,5 @@ def _writer(database: Database, history: History) -> ScriptDirectory:
     from sqlhelpers.alembic_files import style_of
     from sqlhelpers.revision_writer import RevisionWriter
 
-    assert history.revisions
-    return RevisionWriter(history.revisions, style_of(history.revisions.folder, database.settings.alembic))
+    revisions = history.require_revisions()
+    return RevisionWriter(revisions, style_of(revisions.folder, database.settings.alembic))

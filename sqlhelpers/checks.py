@@ -69,8 +69,8 @@ def _of_state(report: AppReport, history: History) -> Iterator[Finding]:
         text = f"not run yet: {', '.join(report.pending)}; `sqlhelpers run-sync` runs them"
         yield Finding(app=report.app, kind="unapplied", text=text)
     for revision in report.edited:
-        assert history.revisions
-        text = f"revision {revision} was edited after it ran here ({history.revisions.path(revision)})"
+        file = history.require_revisions().path(revision)
+        text = f"revision {revision} was edited after it ran here ({file})"
         yield Finding(app=report.app, kind="edited", text=text)
 
 

@@ -146,10 +146,7 @@ class ConfiguredDatabase:
         """Return an Alembic configuration for ``app``: its folder, and the URL without its password."""
         from sqlhelpers.scripts import alembic_config, standalone_config
 
-        history = self.history(app)
-        if history.revisions is None:
-            raise AppError(f"app {history.app!r} has no migrations")
-        folder = history.revisions.folder
+        folder = self.history(app).require_revisions().folder
         config = alembic_config(folder) if (folder / "env.py").is_file() else standalone_config(folder)
         config.set_main_option("sqlalchemy.url", urls.mask(self.url).replace("%", "%%"))
         return config

@@ -57,8 +57,58 @@ class Plan:
         return cls(dialect, target.table, columns, same, update_columns, more)
 
     def statement(self, target: Any) -> Any:
-        """Return the INSERT into ``target``, a table or the class that is mapped to it, without values."""
-        return insert_or_update(self.dialect, target, self.table, self.key, self.given, self.update)
+        """Return an INSERT, without values, that changes the row with the same key, or leaves it alone.
+
+        Args:
+            target: what to insert into: the table, or the class that is mapped to it.
+
+        Raises:
+            NotImplementedError: the dialect has no such statement.
+        """
+        name = self.dialect.name
+        if name in ("mysql", "mariadb"):
+            return self._on_duplicate_key(target)
+        if name not in ("postgresql", "sqlite"):
+            raise NotImplementedError(f"there is no upsert for {name}: use update_or_create")
+        statement: Any = import_module(f"sqlalchemy.dialects.{name}").insert(target)
+        if not self.update:
+            return statement.on_conflict_do_nothing(index_elements=self.key)
+        values = {column.key: statement.excluded[column.key] for column in self.update}
+        values |= {column.key: value for column, value in self._on_update()}
+        return statement.on_conflict_do_update(index_elements=self.key, set_=values)
+
+    def _on_duplicate_key(self, target: Any) -> Insert:
+        from sqlalchemy.dialects.mysql import insert
+
+        statement = insert(target)
+        inserted = statement.inserted
+        first = self.key[0]
+        values: list[tuple[str, Any]] = [(first.key, first)]
+        if self._has_other_key():  # MySQL would take any unique key, and change a row that has another
+            same = and_(*(column.op("<=>", is_comparison=True)(inserted[column.key]) for column in self.key))
+            values = [(first.key, func.if_(same, first, _OTHER_KEY))]
+        values += [(column.key, inserted[column.key]) for column in self.update]
+        for column, value in self._on_update() if self.update else ():
+            # the drivers repeat only what stands between VALUES and ON DUPLICATE, so there can be no parameters behind
+            text = str(value.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True})).replace("%%", "%")
+            values.append((column.key, literal_column(text)))
+        return statement.on_duplicate_key_update(values)
+
+    def _has_other_key(self) -> bool:
+        """Tell whether a row could be in the way of another one by something else than the key."""
+        given = self.given
+        others = [set(columns) for columns in unique_keys(self.table) if set(columns) != set(self.key)]
+        return any(columns & given or any(column.default for column in columns) for columns in others)
+
+    def _on_update(self) -> Iterator[tuple[Column[Any], ColumnElement[Any]]]:
+        """Yield what ``onupdate`` says of columns that have no value; SQLAlchemy passes it by."""
+        given = self.given
+        for column in self.table.columns:
+            made: Any = column.onupdate
+            if made is None or column in given or made.is_sequence:
+                continue
+            value = made.arg(None) if made.is_callable else made.arg
+            yield column, value if made.is_clause_element else literal(value, column.type)
 
     @property
     def given(self) -> set[Column[Any]]:
@@ -127,71 +177,6 @@ def _listed(names: str | Sequence[str]) -> Sequence[str]:
     return (names,) if isinstance(names, str) else names
 
 
-def insert_or_update(
-    dialect: Dialect,
-    target: Any,
-    table: Table,
-    key: Sequence[Column[Any]],
-    given: Collection[Column[Any]],
-    update: Sequence[Column[Any]],
-) -> Insert:
-    """Return an INSERT without values that changes the row with the same ``key``.
-
-    Args:
-        dialect: whose words to use.
-        target: what to insert into: the table, or the class that is mapped to it.
-        table: the table.
-        key: the columns of a primary key or a unique constraint.
-        given: the columns that have a value.
-        update: those to change in a row that is there; if there are none, it is left alone.
-
-    Raises:
-        NotImplementedError: the dialect has no such statement.
-    """
-    if dialect.name in ("mysql", "mariadb"):
-        return _on_duplicate_key(dialect, target, table, key, given, update)
-    if dialect.name not in ("postgresql", "sqlite"):
-        raise NotImplementedError(f"there is no upsert for {dialect.name}: use update_or_create")
-    module: Any = import_module(f"sqlalchemy.dialects.{dialect.name}")
-    statement: Any = module.insert(target)
-    if not update:
-        return statement.on_conflict_do_nothing(index_elements=key)  # type: ignore[no-any-return]
-    values = {column.key: statement.excluded[column.key] for column in update}
-    values |= {column.key: value for column, value in _on_update(table, given)}
-    return statement.on_conflict_do_update(index_elements=key, set_=values)  # type: ignore[no-any-return]
-
-
-def _on_duplicate_key(
-    dialect: Dialect,
-    target: Any,
-    table: Table,
-    key: Sequence[Column[Any]],
-    given: Collection[Column[Any]],
-    update: Sequence[Column[Any]],
-) -> Insert:
-    from sqlalchemy.dialects.mysql import insert
-
-    statement = insert(target)
-    inserted = statement.inserted
-    first = key[0]
-    values: list[tuple[str, Any]] = [(first.key, first)]
-    if _has_other_key(table, key, given):  # MySQL would take any unique key, and change a row that has another
-        same = and_(*(column.op("<=>", is_comparison=True)(inserted[column.key]) for column in key))
-        values = [(first.key, func.if_(same, first, _OTHER_KEY))]
-    values += [(column.key, inserted[column.key]) for column in update]
-    for column, value in _on_update(table, given) if update else ():
-        # the drivers repeat only what stands between VALUES and ON DUPLICATE, so there can be no parameters behind
-        text = str(value.compile(dialect=dialect, compile_kwargs={"literal_binds": True})).replace("%%", "%")
-        values.append((column.key, literal_column(text)))
-    return statement.on_duplicate_key_update(values)
-
-
-def _has_other_key(table: Table, key: Sequence[Column[Any]], given: Collection[Column[Any]]) -> bool:
-    """Tell whether a row could be in the way of another one by something else than ``key``."""
-    others = [set(columns) for columns in unique_keys(table) if set(columns) != set(key)]
-    return any(columns & set(given) or any(column.default for column in columns) for columns in others)
-
-
 def unique_keys(table: Table) -> Iterator[tuple[Column[Any], ...]]:
     """Yield the columns of the primary key, of each unique constraint and of each unique index."""
     if table.primary_key:
@@ -208,13 +193,3 @@ def _is_plain(index: Index) -> bool:
     """Tell whether an index is one of columns, and of all rows."""
     partial = any(index.dialect_options[name].get("where") is not None for name in ("postgresql", "sqlite"))
     return not partial and all(isinstance(each, Column) for each in index.expressions)
-
-
-def _on_update(table: Table, given: Collection[Column[Any]]) -> Iterator[tuple[Column[Any], ColumnElement[Any]]]:
-    """Yield what ``onupdate`` says of columns that have no value; SQLAlchemy passes it by."""
-    for column in table.columns:
-        made: Any = column.onupdate
-        if made is None or column in given or made.is_sequence:
-            continue
-        value = made.arg(None) if made.is_callable else made.arg
-        yield column, value if made.is_clause_element else literal(value, column.type)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sqlhelpers import journal, locks, timeouts, urls
+from sqlhelpers import journal, locks, urls
 from sqlhelpers.configured import ConfiguredDatabase
 from sqlhelpers.descriptions import named, position, traces
 from sqlhelpers.dialects import empty_database, refuse_hidden_tables
@@ -38,10 +38,6 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Database(ConfiguredDatabase):
     """One configured database, and what both managers do with it, over an ``Engine`` or a ``Connection``."""
-
-    def wait(self, engine: Engine, seconds: float) -> None:
-        """Wait for a server that is not up yet."""
-        timeouts.wait_for(engine, seconds)
 
     def sync(self, engine: Engine, histories: Sequence[History], progress: Progress | None = None) -> DatabaseReport:
         """Bring the database to the state that the code expects. Without a lock, if it is seen at once to be there.

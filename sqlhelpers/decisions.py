@@ -54,10 +54,9 @@ def adopt(
         Refused: the history has no tables in the database, or a revision is recorded already.
         AppError: there is no such revision.
     """
-    if history.revisions is None:
-        raise AppError(f"app {history.app!r} has no migrations, so there is no revision to record")
+    revisions = history.require_revisions()
     if revision is not None:
-        named = history.revisions.resolve(revision)
+        named = revisions.resolve(revision)
         if len(named) != 1:
             raise AppError(f"app {history.app!r}: tables are at one revision, and {revision!r} is {len(named)}")
         revision = named[0]
@@ -67,14 +66,14 @@ def adopt(
         report = read_app(connection, history)
         if report.status is not DatabaseStatus.UNVERSIONED:
             raise Refused(_nothing_to_adopt(report))
-        revisions = misplaced(connection, history)
-        if revisions:
-            _move_position(connection, history, revisions)
+        elsewhere = misplaced(connection, history)
+        if elsewhere:
+            _move_position(connection, history, elsewhere)
             return ()
         if revision is None:
             found = differences(connection, history)
         if not found:
-            wanted = revision or history.revisions.head()
+            wanted = revision or revisions.head()
             stamp(connection, history, wanted)
             _write(connection, history, "adopt", wanted)
         return found
@@ -105,8 +104,7 @@ def stamp_position(
         found = [_refuse_stamp(connection, history, purge=purge) for history in histories]
         moved = []
         for history, before in zip(histories, found, strict=True):
-            assert history.revisions
-            with history.revisions.told(*revisions):
+            with history.require_revisions().told(*revisions):
                 if purge and before:
                     connection.execute(version_rows(history.version_table, history.version_table_schema).delete())
                 stamp(connection, history, *revisions)
@@ -119,11 +117,10 @@ def stamp_position(
 
 def _refuse_stamp(connection: Connection, history: History, *, purge: bool) -> tuple[str, ...]:
     """Return what is recorded, if it may be changed."""
-    if history.revisions is None:
-        raise AppError(f"app {history.app!r} has no migrations, so there is no revision to record")
+    revisions = history.require_revisions()
     refuse_hidden_tables(connection, [history.version_table])
     report = read_app(connection, history)
-    unknown = history.revisions.unknown(report.current)
+    unknown = revisions.unknown(report.current)
     is_elsewhere = not report.current and misplaced(connection, history)
     if report.status is DatabaseStatus.INTERRUPTED or is_elsewhere:
         raise Refused(f"app {history.name}: {report.detail}")
@@ -188,10 +185,10 @@ def repair(connection: Connection, run: Run, history: History, *, applied: bool)
 
 
 def _position_after(history: History, entry: JournalEntry) -> tuple[str, ...]:
-    assert history.revisions
-    if history.revisions.unknown([entry.revision]):
-        raise AppError(f"revision {entry.revision} is not in {history.revisions.folder} any more")
-    return history.revisions.before(entry.revision) if entry.action == "downgrade" else (entry.revision,)
+    revisions = history.require_revisions()
+    if revisions.unknown([entry.revision]):
+        raise AppError(f"revision {entry.revision} is not in {revisions.folder} any more")
+    return revisions.before(entry.revision) if entry.action == "downgrade" else (entry.revision,)
 
 
 def drop(connection: Connection, run: Run, histories: Sequence[History]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlhelpers import revision_names
-from sqlhelpers.exceptions import AppError
 from sqlhelpers.histories import current_revisions
 from sqlhelpers.report import Position, Trace
 from sqlhelpers.revision_reports import RevisionInfo
@@ -64,9 +63,8 @@ def named(history: History, revision: str) -> tuple[RevisionInfo, ...]:
     Raises:
         AppError: there is no such revision, or the app has no migrations.
     """
-    if history.revisions is None:
-        raise AppError(f"app {history.app!r} has no migrations")
-    return describe(history.revisions, history.revisions.resolve(revision))
+    revisions = history.require_revisions()
+    return describe(revisions, revisions.resolve(revision))
 
 
 def position(connection: Connection, bind: str, history: History) -> Position:
@@ -75,13 +73,10 @@ def position(connection: Connection, bind: str, history: History) -> Position:
     Raises:
         AppError: the app has no migrations.
     """
-    if history.revisions is None:
-        raise AppError(f"app {history.app!r} has no migrations")
-    current = current_revisions(connection, history)
-    unknown = history.revisions.unknown(current)
-    known = current if unknown else history.revisions.all_current(current)
-    heads = history.revisions.heads()
-    return Position(bind=bind, app=history.app, current=known, heads=heads, unknown=unknown)
+    revisions, current = history.require_revisions(), current_revisions(connection, history)
+    unknown = revisions.unknown(current)
+    known = current if unknown else revisions.all_current(current)
+    return Position(bind=bind, app=history.app, current=known, heads=revisions.heads(), unknown=unknown)
 
 
 def traces(
@@ -92,9 +87,8 @@ def traces(
     entries: Sequence[JournalEntry],
 ) -> tuple[Trace, ...]:
     """Return what a database knows of some revisions of a history; ``entries`` are those of its journal."""
-    assert history.revisions
     current = position(connection, bind, history).current
-    applied = history.revisions.applied(current)
+    applied = history.require_revisions().applied(current)
     return tuple(
         Trace(
             bind=bind,

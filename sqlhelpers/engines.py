@@ -48,10 +48,7 @@ def make_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> Engine:
         SettingsError: ``create_engine`` does not take an option.
     """
     url, options = _arguments(bind, settings, hooks, aio=False)
-    with _explained(bind, url):
-        engine = create_engine(url, **options)
-    _announce(bind, settings, engine, hooks)
-    return engine
+    return _made(bind, settings, hooks, url, options)
 
 
 def make_async_engine(bind: str, settings: DatabaseSettings, hooks: Hooks) -> AsyncEngine:
@@ -88,6 +85,10 @@ def make_scratch_engine(
         url, options = _arguments(bind, settings, hooks, aio=aio)
         options = {name: value for name, value in options.items() if name not in _POOL}
         url, options = url.set(database=database), {**options, "poolclass": NullPool}
+    return _made(bind, settings, hooks, url, options)
+
+
+def _made(bind: str, settings: DatabaseSettings, hooks: Hooks, url: URL, options: dict[str, Any]) -> Engine:
     with _explained(bind, url):
         engine = create_engine(url, **options)
     _announce(bind, settings, engine, hooks)

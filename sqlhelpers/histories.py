@@ -80,6 +80,16 @@ class History:
         """What the app is called where it has to be called something: ``-`` where there is no app."""
         return self.app or NO_APP
 
+    def require_revisions(self) -> Revisions:
+        """Return the revisions.
+
+        Raises:
+            AppError: the app has no migrations.
+        """
+        if self.revisions is None:
+            raise AppError(f"app {self.app!r} has no migrations")
+        return self.revisions
+
     def heads(self) -> tuple[str, ...]:
         """Return the newest revisions; none without migrations.
 
@@ -135,9 +145,11 @@ def current_revisions(
     existing: ExistingTables | None = None,
 ) -> tuple[str, ...]:
     """Return the revisions that a database is at, sorted; empty if none is recorded."""
-    return _recorded(
-        connection, history.version_table, history.version_table_schema, existing or ExistingTables(connection)
-    )
+    existing = existing or ExistingTables(connection)
+    if not existing.has(history.version_table, history.version_table_schema):
+        return ()
+    rows = version_rows(history.version_table, history.version_table_schema)
+    return tuple(sorted(connection.scalars(select(rows.c.version_num))))
 
 
 def single_revision(revisions: Sequence[str]) -> str | None:
@@ -149,18 +161,6 @@ def single_revision(revisions: Sequence[str]) -> str | None:
     if len(revisions) > 1:
         raise AppError(f"the database is at several revisions: {', '.join(revisions)}")
     return revisions[0] if revisions else None
-
-
-def _recorded(
-    connection: Connection,
-    version_table: str,
-    schema: str | None,
-    existing: ExistingTables,
-) -> tuple[str, ...]:
-    if not existing.has(version_table, schema):
-        return ()
-    rows = version_rows(version_table, schema)
-    return tuple(sorted(connection.scalars(select(rows.c.version_num))))
 
 
 def version_rows(version_table: str, schema: str | None) -> Table:
@@ -261,12 +261,10 @@ def misplaced(
     existing: ExistingTables | None = None,
 ) -> tuple[str, ...]:
     """Return the revisions of a history that are recorded in Alembic's own version table, not in the history's."""
-    assert history.revisions
     if history.version_table == ALEMBICS_OWN or history.shares_alembics_own:
         return ()
-    existing = existing or ExistingTables(connection)
-    rows = _recorded(connection, ALEMBICS_OWN, history.version_table_schema, existing)
-    unknown = history.revisions.unknown(rows)
+    rows = current_revisions(connection, replace(history, version_table=ALEMBICS_OWN), existing)
+    unknown = history.require_revisions().unknown(rows)
     return tuple(row for row in rows if row not in unknown)
 
 

@@ -6,19 +6,25 @@ import inspect
 import re
 from collections.abc import Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from sqlhelpers import hookspecs
-from sqlhelpers.exceptions import DatabaseFailure, HookFailed, InvalidHook, PluginLoadError, Refused
-from sqlhelpers.urls import Drivers
+from sqlhelpers.exceptions import (
+    DatabaseFailure,
+    DriverNotInstalled,
+    HookFailed,
+    InvalidHook,
+    PluginLoadError,
+    Refused,
+)
+from sqlhelpers.meant import near
+from sqlhelpers.urls import Drivers, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import click
     from sqlalchemy.engine import URL, Connection, Engine
 
     from sqlhelpers.report import DatabaseReport
@@ -104,6 +110,10 @@ class Hooks:
                 raise result
             yield name, result
 
+    def _notify(self, hook: str, **arguments: Any) -> None:
+        for _ in self.call(hook, **arguments):
+            pass
+
     def drivers(self) -> dict[str, Drivers]:
         """Return the drivers of every known dialect."""
         found: dict[str, Drivers] = {}
@@ -112,6 +122,14 @@ class Hooks:
                 raise wrong_type(name, "sqlhelpers_register_drivers", "a mapping of dialect to Drivers", result)
             found.update(result)
         return found
+
+    def has_sync_driver(self, url: URL) -> bool:
+        """Tell whether a driver for sync managers is installed; where there is none, the async manager serves."""
+        try:
+            resolve(url, aio=False, drivers=self.drivers())
+        except DriverNotInstalled:
+            return False
+        return True
 
     def resolve_url(self, bind: str, settings: DatabaseSettings) -> str | None:
         """Return the URL that the first plugin which knows one gives for ``bind``; None if none does."""
@@ -132,8 +150,7 @@ class Hooks:
 
     def engine_created(self, bind: str, engine: Engine) -> None:
         """Tell the plugins about a new engine."""
-        for _ in self.call("sqlhelpers_engine_created", bind=bind, engine=engine):
-            pass
+        self._notify("sqlhelpers_engine_created", bind=bind, engine=engine)
 
     def before_sync(self, bind: str, connection: Connection, status: DatabaseReport) -> None:
         """Let the plugins refuse a run.
@@ -142,8 +159,7 @@ class Hooks:
             Refused: one of them raised.
         """
         try:
-            for _ in self.call("sqlhelpers_before_sync", bind=bind, connection=connection, status=status):
-                pass
+            self._notify("sqlhelpers_before_sync", bind=bind, connection=connection, status=status)
         except HookFailed as error:
             raise Refused(f"{error}; the run is refused") from error.__cause__
 
@@ -154,15 +170,9 @@ class Hooks:
             DatabaseFailure: one of them raised.
         """
         try:
-            for _ in self.call("sqlhelpers_after_sync", bind=bind, connection=connection, result=result):
-                pass
+            self._notify("sqlhelpers_after_sync", bind=bind, connection=connection, result=result)
         except HookFailed as error:
             raise DatabaseFailure(str(error)) from error.__cause__
-
-    def register_commands(self, cli: click.Group) -> None:
-        """Let the plugins add commands."""
-        for _ in self.call("sqlhelpers_register_commands", cli=cli):
-            pass
 
 
 #: What serves all runtimes and managers, whoever makes them: empty, unless a test kit is at work. It has nobody else
@@ -205,8 +215,7 @@ def _check_names(plugin: object, name: str) -> None:
         if inspect.ismodule(function) or (options is None and not callable(function)):
             continue
         if attribute not in _HOOKS:
-            near = get_close_matches(attribute, _HOOKS, 1)
-            raise InvalidHook(name, f"there is no hook {attribute}" + (f"; did you mean {near[0]}?" if near else ""))
+            raise InvalidHook(name, f"there is no hook {attribute}{near(attribute, _HOOKS)}")
         if options is None:
             raise InvalidHook(name, f"{attribute} is not marked @hookimpl")
         if options["wrapper"] or options["hookwrapper"]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect
 
+from sqlhelpers import timeouts
 from sqlhelpers.dialects import empty_database, for_sessions, is_absent
 from sqlhelpers.engines import make_engine
 from sqlhelpers.report import DatabaseStatus, SyncResult
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sqlhelpers.models import Base
     from sqlhelpers.queries import get_by_pk, get_one, get_or_create, update_or_create
     from sqlhelpers.report import Readiness
-    from sqlhelpers.runs import Progress
 
 __all__ = [
     "Base",
@@ -98,17 +98,8 @@ class DatabaseManager(WritingManager):
         with self.engine.connect() as connection:
             return work(connection, *arguments)
 
-    def _change(self, work: Callable[..., R], *arguments: Any, progress: Progress | None = None, **options: Any) -> R:
-        changed: R = self._on_engine(self.database.change, progress, work, *arguments, **options)
-        return changed
-
     def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         return work(self.engine, *arguments, **options)
-
-    def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
-        if is_absent(self.database.url):  # connecting would make the file
-            return self.database.change_nothing(work, *arguments, **options)
-        return self._change(work, *arguments, **options)
 
     def get_readiness(self, timeout: float | None = None) -> Readiness:
         """Return whether the database can serve the installed code, with one small query; see ``sqlhelpers.health``.
@@ -130,7 +121,7 @@ class DatabaseManager(WritingManager):
 
         What will not pass by itself, a wrong password for instance, is raised at once.
         """
-        self.database.wait(self.engine, seconds)
+        timeouts.wait_for(self.engine, seconds)
 
     def dispose(self) -> None:
         """Close the pooled connections. The manager can be used again; it then connects anew."""

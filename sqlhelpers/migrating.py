@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlhelpers.basemanager import BaseManager
+from sqlhelpers.dialects import is_absent
 from sqlhelpers.histories import single_revision
 
 if TYPE_CHECKING:
@@ -35,17 +36,20 @@ class MigratingManager(BaseManager):
         """Call ``work`` with a connection, that of ``session`` if there is one, and return what it returns."""
         raise NotImplementedError
 
-    def _change(self, work: Callable[..., R], *arguments: Any, progress: Progress | None = None, **options: Any) -> R:
-        """Call ``work`` with a connection and a ``Run``, which keeps other runs out meanwhile."""
-        raise NotImplementedError
-
     def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         """Call ``work`` with the engine, the sync one also of an async manager."""
         raise NotImplementedError
 
+    def _change(self, work: Callable[..., R], *arguments: Any, progress: Progress | None = None, **options: Any) -> R:
+        """Call ``work`` with a connection and a ``Run``, which keeps other runs out meanwhile."""
+        changed: R = self._on_engine(self.database.change, progress, work, *arguments, **options)
+        return changed
+
     def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         """Do as ``_change``, and make no database where there is none."""
-        raise NotImplementedError
+        if is_absent(self.database.url):  # connecting would make the file
+            return self.database.change_nothing(work, *arguments, **options)
+        return self._change(work, *arguments, **options)
 
     def get_current_revision(self, session: orm.Session | None = None, app: str | None = None) -> str | None:
         """Return the revision that the database is at; None if none is recorded.

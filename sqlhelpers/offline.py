@@ -7,7 +7,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers import loggers
-from sqlhelpers.exceptions import AppError, MigrationFailed
+from sqlhelpers.exceptions import MigrationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -83,23 +83,21 @@ def as_sql(history: History, dialect: str, wanted: Script) -> str:
         MigrationFailed: a revision needs a connection.
         AppError: the app has no migrations, or no such revision.
     """
-    if history.revisions is None:
-        raise AppError(f"app {history.app!r} has no migrations")
-    with history.revisions.told(wanted.start, *wanted.targets):
-        start = history.revisions.resolve(wanted.start)
-        wanted.steps(history.revisions.script, start)
+    revisions = history.require_revisions()
+    with revisions.told(wanted.start, *wanted.targets):
+        start = revisions.resolve(wanted.start)
+        wanted.steps(revisions.script, start)
     running: list[str] = []
     try:
         return _written(history, dialect, wanted, start, running)
     except (Exception, SystemExit) as error:
         reason = f"this revision cannot be told without a database: {type(error).__name__}: {error}"
-        path = history.revisions.path(running[-1]) if running else str(history.revisions.folder)
+        path = revisions.path(running[-1]) if running else str(revisions.folder)
         raise MigrationFailed(history.app, running[-1] if running else "-", path, reason) from error
 
 
 def _written(history: History, dialect: str, wanted: Script, start: tuple[str, ...], running: list[str]) -> str:
-    assert history.revisions
-    script, written, version_table = history.revisions.script, StringIO(), ""
+    script, written, version_table = history.require_revisions().script, StringIO(), ""
 
     def steps(heads: Any, context: MigrationContext) -> Iterator[Any]:
         nonlocal version_table
@@ -141,8 +139,8 @@ def work_offline(
 
     from sqlhelpers.scripts import alembic_config
 
-    assert history.revisions
-    script, config = history.revisions.script, alembic_config(history.revisions.folder, x)
+    revisions = history.require_revisions()
+    script, config = revisions.script, alembic_config(revisions.folder, x)
     config.set_main_option("sqlalchemy.url", f"{dialect}://")
     given = history.options() | {
         "dialect_name": dialect,
@@ -152,7 +150,7 @@ def work_offline(
         **options,
     }
     with EnvironmentContext(config, script, fn=work, as_sql=True, literal_binds=True, **given) as environment:
-        if history.revisions.has_environment:
+        if revisions.has_environment:
             with loggers.kept():
                 script.run_env()
         else:

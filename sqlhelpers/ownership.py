@@ -52,10 +52,10 @@ def migrated(
         Refused: the folder has an ``env.py`` of its own, which may use another database.
         DatabaseFailure: no scratch database can be made.
     """
-    assert history.revisions
-    if history.revisions.has_environment:
+    revisions = history.require_revisions()
+    if revisions.has_environment:
         raise Refused(
-            f"{history.revisions.folder}: its env.py may use another database than an empty one; "
+            f"{revisions.folder}: its env.py may use another database than an empty one; "
             f"`sqlhelpers run-sync -d {database.bind}` brings the database to the newest revision to compare with"
         )
     histories = database.histories_for_authors()

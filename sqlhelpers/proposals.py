@@ -108,19 +108,18 @@ def propose(
         droppable: tables that no model defines, and that the app's own revisions have made.
         blind: see no table at all, as if the database was empty.
     """
-    assert history.revisions
-    notes: list[str] = []
-    config = alembic_config(history.revisions.folder)
+    revisions, notes = history.require_revisions(), list[str]()
+    config = alembic_config(revisions.folder)
     options = autogenerate_options(connection, history, droppable, blind=blind)
 
     context = RevisionContext(config, writer, arguments, adjusted(connection, history, options, notes))
-    heads = history.revisions.heads()
+    heads = revisions.heads()
 
     def compare(_: object, migration_context: Any) -> list[Any]:
         context.run_autogenerate(heads, migration_context)
         return []
 
-    if history.revisions.has_environment:
+    if revisions.has_environment:
         _through_environment(connection, writer, config, context, compare)
     else:
         environment = EnvironmentContext(config, writer)

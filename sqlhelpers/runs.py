@@ -99,8 +99,7 @@ def take_steps(connection: Connection, history: History, run: Run, action: str, 
             raise error from None
         raise steps.explain(error) from error
     if pending and current_revisions(connection, history) == before:
-        assert history.revisions
-        file, table = history.revisions.script.env_py_location, history.version_table
+        file, table = history.require_revisions().script.env_py_location, history.version_table
         raise AppError(f"{file} has not run the revisions with this database: {table} is as it was")
     return tuple([step.revision.revision for step in pending])
 
@@ -128,8 +127,7 @@ class Steps:
         self._entry: int | None = None
         self._statements = 0
         self._commits = not undoes_ddl(connection)
-        assert history.revisions
-        self._foreign = history.revisions.has_environment  # it may use a connection of its own
+        self._foreign = history.require_revisions().has_environment  # it may use a connection of its own
         self._late: list[Any] = []
 
     def watch(self, steps: Sequence[RevisionStep]) -> Iterator[RevisionStep]:
@@ -246,11 +244,11 @@ def _through_alembic(
 
     from sqlhelpers.scripts import alembic_config
 
-    assert history.revisions
-    config = alembic_config(history.revisions.folder, run.x)
+    revisions = history.require_revisions()
+    config = alembic_config(revisions.folder, run.x)
     config.attributes["connection"] = connection
-    script, options = history.revisions.script, history.options()
-    if history.revisions.has_environment:
+    script, options = revisions.script, history.options()
+    if revisions.has_environment:
         connection.commit()  # what env.py opens for itself must not wait for us
         if history.url is not None:
             url = history.url.render_as_string(hide_password=False)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.database import Database
 from sqlhelpers.dialects import failures_named
-from sqlhelpers.exceptions import DriverNotInstalled, SeveralFailures, SqlhelpersError, UnknownBind
+from sqlhelpers.exceptions import SeveralFailures, SqlhelpersError, UnknownBind
 from sqlhelpers.histories import refuse_doubtful
 from sqlhelpers.manager import DatabaseManager
 from sqlhelpers.meant import near
 from sqlhelpers.registry import AppRegistry
 from sqlhelpers.report import PROBE_WITHIN
 from sqlhelpers.settings import Settings
-from sqlhelpers.urls import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -239,9 +238,7 @@ class Runtime:
         """
         database = self.database(bind)
         with failures_named(bind, database.url):
-            try:
-                resolve(database.url, aio=False, drivers=self.plugins.drivers())
-            except DriverNotInstalled:
+            if not self.plugins.has_sync_driver(database.url):
                 return perform_async(database, work, wait)
             manager = self.manager(bind)
             if wait:

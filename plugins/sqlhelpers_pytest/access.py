@@ -8,8 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlhelpers import DatabaseManager
-from sqlhelpers.exceptions import DriverNotInstalled
-from sqlhelpers.urls import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -43,15 +41,6 @@ def at(database: Database, url: URL, **connect_args: Any) -> Database:
     return replace(database, settings=changed)
 
 
-def has_sync_driver(database: Database, url: URL) -> bool:
-    """Tell whether a sync driver for a URL is installed."""
-    try:
-        resolve(url, aio=False, drivers=database.hooks.drivers())
-    except DriverNotInstalled:
-        return False
-    return True
-
-
 def with_manager(
     database: Database,
     url: URL,
@@ -60,7 +49,7 @@ def with_manager(
 ) -> R:
     """Let ``work`` use the sync manager of a database, or ``aio_work`` the async one where there is no sync driver."""
     made = at(database, url)
-    if has_sync_driver(database, url):
+    if database.hooks.has_sync_driver(url):
         with DatabaseManager.serving(made) as manager:
             return work(manager)
 

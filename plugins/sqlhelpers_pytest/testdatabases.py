@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 
 from sqlhelpers.urls import mask
-from sqlhelpers_pytest.access import at, connected, has_sync_driver, with_manager
+from sqlhelpers_pytest.access import at, connected, with_manager
 from sqlhelpers_pytest.connections import SharedConnection
 from sqlhelpers_pytest.errors import IsolationLost, NotOurs
 from sqlhelpers_pytest.fingerprints import fingerprint
@@ -79,7 +79,7 @@ class TestDatabase:
         """Whether isolated tests share a connection of the async driver."""
         if self._base.get_backend_name() not in _DRIVERS or self._options.driver == "sync":
             return False
-        return self._options.driver == "async" or not has_sync_driver(self._database, self._base)
+        return self._options.driver == "async" or not self._database.hooks.has_sync_driver(self._base)
 
     @property
     def template(self) -> str:

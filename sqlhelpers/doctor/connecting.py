@@ -14,8 +14,8 @@ from sqlalchemy.pool import QueuePool
 
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error, ok, warning
 from sqlhelpers.engines import make_async_engine, make_engine
-from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled
-from sqlhelpers.urls import resolve, sqlite_file
+from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.urls import sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,9 +37,7 @@ def with_connection(examined: Examined, work: Callable[[Connection], None]) -> N
     settings = examined.settings
     if examined.url.get_backend_name() == "postgresql":  # a pooler that the settings do not know of may be there
         settings = settings.model_copy(update={"pooler": "transaction"})
-    try:
-        resolve(examined.url, aio=False, drivers=examined.hooks.drivers())
-    except DriverNotInstalled:
+    if not examined.hooks.has_sync_driver(examined.url):
         asyncio.run(_with_async_connection(examined, settings, work))
         return
     engine = make_engine(examined.bind, settings, examined.hooks)

@@ -64,8 +64,8 @@ def examine_states(states: Sequence[tuple[History, AppReport]], holder: str) -> 
         else:
             yield ok("revisions", f"{app}: up to date{at}, {counted(report.tables, 'table')}")
         for revision in report.edited if not history.strict else ():
-            assert history.revisions
-            said = f"{app}: revision {revision} was edited after it ran here ({history.revisions.path(revision)})"
+            file = history.require_revisions().path(revision)
+            said = f"{app}: revision {revision} was edited after it ran here ({file})"
             yield warning("revisions", said, "put the file back as it was, and write a new revision")
 
 

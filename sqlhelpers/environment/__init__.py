@@ -24,7 +24,7 @@ from alembic.util import CommandError
 from sqlhelpers import locks, ownership, urls
 from sqlhelpers.comparison import settle_defaults
 from sqlhelpers.dialects import failures_named, schema_transaction
-from sqlhelpers.exceptions import AppError, DriverNotInstalled, Refused, SqlhelpersError
+from sqlhelpers.exceptions import AppError, Refused, SqlhelpersError
 from sqlhelpers.histories import read_app
 from sqlhelpers.manager import DatabaseManager
 from sqlhelpers.proposals import adjusted, autogenerate_options
@@ -161,9 +161,7 @@ class _Served:
         def perform() -> None:
             database = self.database
             with failures_named(database.bind, database.url):
-                try:
-                    urls.resolve(database.url, aio=False, drivers=database.hooks.drivers())
-                except DriverNotInstalled:
+                if not database.hooks.has_sync_driver(database.url):
                     perform_async(database, lambda manager: getattr(manager, method)(*arguments), 0)
                     return
                 with DatabaseManager.serving(database) as manager:

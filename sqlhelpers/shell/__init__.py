@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sqlalchemy import event
 
 from sqlhelpers import signals
-from sqlhelpers.exceptions import DriverNotInstalled
 from sqlhelpers.sessions import opened
 from sqlhelpers.shell import prompt
 from sqlhelpers.shell.names import TOOLS, ModelNames, model_names
-from sqlhelpers.urls import mask, resolve
+from sqlhelpers.urls import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +57,7 @@ def run_shell(
     """
     with redirect_stdout(sys.stderr):  # what plugins print
         if aio is None:
-            aio = not _has_sync_driver(runtime, bind)
+            aio = not runtime.plugins.has_sync_driver(runtime.database(bind).url)
         manager = runtime.async_manager(bind) if aio else runtime.manager(bind)
         models = model_names(runtime, bind)
     with _as_a_prompt_hears_them(), asyncio.Runner() as runner:
@@ -74,14 +73,6 @@ def run_shell(
             return prompt.status_of(ended)
         finally:
             runner.run(runtime.dispose_async())
-
-
-def _has_sync_driver(runtime: Runtime, bind: str) -> bool:
-    try:
-        resolve(runtime.database(bind).url, aio=False, drivers=runtime.plugins.drivers())
-    except DriverNotInstalled:
-        return False
-    return True
 
 
 @contextmanager
