@@ -1,7 +1,6 @@
 """The adapter for asyncio, on SQLite and PostgreSQL, in loops of the test and in processes of their own."""
 
 import asyncio
-import gc
 import signal
 import threading
 import time
@@ -9,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from databases import execute, rows
-from processes import Children, until
+from processes import until
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,6 +26,7 @@ from sqlhelpers_asyncio import (
     with_session,
 )
 
+pytestmark = pytest.mark.usefixtures("nothing_configured", "nothing_left_open")
 INSERT = text("INSERT INTO notes (id) VALUES (:id)")
 TABLE = "CREATE TABLE notes (id INTEGER PRIMARY KEY)"
 REVISION = """
@@ -39,13 +39,6 @@ down_revision = None
 def upgrade():
     op.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
 """
-
-
-@pytest.fixture(autouse=True)
-def nothing_configured(tmp_path, monkeypatch, clean_environment):  # noqa: ARG001
-    monkeypatch.chdir(tmp_path)
-    yield
-    gc.collect()  # a connection that was left open is the fault of this test
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -594,13 +587,6 @@ def test_with_session_is_for_async_functions():
 
 
 # Processes
-
-
-@pytest.fixture
-def children(tmp_path):
-    started = Children(tmp_path, tmp_path)
-    yield started
-    started.end()
 
 
 PROGRAM = """
