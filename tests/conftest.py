@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -119,6 +120,15 @@ def url(request: pytest.FixtureRequest) -> str:
 def kind(request: pytest.FixtureRequest) -> str:
     """Which of the two managers does the work."""
     return str(request.param)
+
+
+@pytest.fixture
+def nothing_left_open() -> Iterator[None]:
+    """What the test forgets to close is collected at its end, which warns of it. All that is older is not looked at."""
+    gc.freeze()
+    yield
+    gc.collect()
+    gc.unfreeze()
 
 
 @pytest.fixture

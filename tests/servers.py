@@ -22,6 +22,7 @@ class PostgresServer(Server):
 
     account = "postgres"
     stop_signal = signal.SIGINT  # its fast shutdown: clients are disconnected
+    end_signal = signal.SIGQUIT  # its immediate one, which gives shared memory back
     dialect = "postgresql"
     error = psycopg.OperationalError
 

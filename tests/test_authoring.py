@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from authors import BOOK, SHOP
 from databases import connected, runtime
+from processes import until
 from projects import revision_text
 from sqlalchemy import MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -564,28 +565,36 @@ async def test_managers_without_a_runtime_write_revisions(tmp_path):
 
 
 async def test_a_revision_is_written_while_the_event_loop_goes_on(project, sqlite_url):
-    """The file is written, and gone over, in a thread."""
+    """The file is written, and gone over, in a thread: here by what waits for the loop."""
     project.write_app("shop", SHOP)
-    ticks = 0
+    waits = project.write("waits.py", WAITS_FOR_THE_LOOP)
 
-    async def tick():
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0)
+    async def go_on():
+        await asyncio.to_thread(until, (project.folder / "waits").exists, "the hook runs")
+        project.write("go", "")
 
-    slow = project.write("slow.py", "import time\ntime.sleep(0.2)\n")
-    hook = {"name": "slow", "type": "exec", "executable": sys.executable, "options": str(slow)}
+    hook = {"name": "waits", "type": "exec", "executable": sys.executable}
+    hook["options"] = f"{waits} REVISION_SCRIPT_FILENAME"
     databases = {"default": {"sqlalchemy": {"url": sqlite_url}, "alembic": {"post_write_hooks": [hook]}}}
     with runtime(databases) as made:
         make_folder(made, "shop")
         async with made.async_manager() as manager:
-            ticking = asyncio.ensure_future(tick())
-            await asyncio.sleep(0)
-            before = ticks
-            await manager.revision("first", "shop")
-            assert ticks > before + 10
-            ticking.cancel()
+            await asyncio.gather(manager.revision("first", "shop"), go_on())
+
+    assert (project.folder / "went-on").exists()
+
+
+#: Tells that it is here, and waits to be told to go on, for half a minute.
+WAITS_FOR_THE_LOOP = """
+import pathlib, time
+
+pathlib.Path("waits").touch()
+deadline = time.monotonic() + 30
+while not pathlib.Path("go").exists() and time.monotonic() < deadline:
+    time.sleep(0.01)
+if pathlib.Path("go").exists():
+    pathlib.Path("went-on").touch()
+"""
 
 
 def test_loggers_of_the_application_are_as_they_were(begun, command):

@@ -7,16 +7,16 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Iterator, Sequence
     from typing import IO
 
@@ -50,6 +50,7 @@ class Server:
 
     account: ClassVar[str]  # what the server runs as, if the tests run as root
     stop_signal: ClassVar[signal.Signals]
+    end_signal: ClassVar[signal.Signals] = signal.SIGKILL  # where nobody needs any more what it has written
     dialect: ClassVar[str]
     error: ClassVar[type[Exception]]  # what the driver raises while the server is not ready
 
@@ -115,11 +116,18 @@ class Server:
         _wait_for(self, self._process)
 
     def stop(self) -> None:
-        """Stop the server; nothing happens if it does not run."""
+        """Stop the server in good order; nothing happens if it does not run."""
+        self._send(self.stop_signal)
+
+    def end(self) -> None:
+        """Stop it at once: its folder is of no more use."""
+        self._send(self.end_signal)
+
+    def _send(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(self.stop_signal)
+        process.send_signal(number)
         try:
             process.wait(_STOP_WITHIN)
         except subprocess.TimeoutExpired:
@@ -161,7 +169,7 @@ def running(kind: type[Server], **options: Any) -> Iterator[Server]:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.end()
     finally:
         shutil.rmtree(folder)
 
@@ -215,6 +223,9 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port below those that the kernel hands out to clients, who could take it before the server does."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

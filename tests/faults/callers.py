@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable
 
     from sqlhelpers import Runtime
+
+#: The seconds that a busy machine may add to what is promised; less than connections take by default, which is ten.
+#: ``SQLHELPERS_PATIENCE=0 make test ARGS=tests/faults`` takes the promises at their word, on a machine that is idle.
+PATIENCE = float(os.environ.get("SQLHELPERS_PATIENCE", "6"))
 
 #: driver -> the name of the dialect in a URL, whether a manager is async that has it, the server
 DRIVERS = {
@@ -127,4 +132,4 @@ def within(limit: float) -> Iterator[None]:
     began = time.monotonic()
     yield
     took = time.monotonic() - began
-    assert took < limit + 2, f"took {took:.2f} s, limit {limit:g} s"
+    assert took < limit + 2 + PATIENCE, f"took {took:.2f} s, limit {limit:g} s"

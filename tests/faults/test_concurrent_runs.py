@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from callers import within
 from databases import execute, rows
 from processes import finish_all, until
 from shops import ASYNC_ONLY, ROUNDS, SYNC, WAITING, position, ran
@@ -118,7 +118,7 @@ async def test_threads_and_tasks_run_at_once(shop, url):
 
         threads = (asyncio.to_thread(runtime.manager().sync) for _ in range(4))
         tasks = (runtime.async_manager().sync() for _ in range(4))
-        results = await asyncio.wait_for(asyncio.gather(*threads, *tasks), 30)
+        results = await asyncio.gather(*threads, *tasks)
 
     assert results.count(SyncResult.UPGRADED) == 1
     assert ran(url) == ONCE_EACH
@@ -151,7 +151,7 @@ def test_a_holder_that_keeps_the_lock_is_named(shop, place):
     holder = shop.start_at("r4")
     before = position(place)
 
-    refused = shop.start().finish(20)
+    refused = shop.start().finish()
 
     assert refused.status == 4, refused
     assert len(refused.errors) == 1
@@ -206,10 +206,9 @@ def test_the_state_can_be_asked_for_during_a_run(shop, place, command):
     shop.revision("r4", WAITING)
     shop.start_at("r4")
 
-    began = time.monotonic()
-    done = command("status")
+    with within(0):
+        done = command("status")
 
-    assert time.monotonic() - began < 2
     assert done.status == 0
     assert "r3" in done.stdout
 
@@ -247,12 +246,11 @@ def test_a_revision_that_starts_another_run_is_told_so(shop, place, command):
     shop.upgrade("r3")
     shop.revision("r4", "from sqlhelpers import Runtime\nwith Runtime() as runtime:\n    runtime.manager().sync()")
 
-    began = time.monotonic()
-    done = command("run-sync")
+    with within(3):
+        done = command("run-sync")
 
     assert done.status in {1, 4}, done
     assert "revision" in done.errors[0]
-    assert time.monotonic() - began < 5
     assert position(place) == ["r3"]
 
 
@@ -277,17 +275,13 @@ async def test_waiting_for_another_run_lets_the_event_loop_go_on(shop, place):
     holder = await asyncio.to_thread(shop.start_at, "r4")
     async with shop.runtime() as runtime:
         waiting = asyncio.create_task(runtime.async_manager().sync())
-        pauses = []
-        for _ in range(50):
-            began = time.monotonic()
+        for _ in range(50):  # a loop that stood still would come to the end of this when the wait is over
             await asyncio.sleep(0.01)
-            pauses.append(time.monotonic() - began)
         is_waiting = not waiting.done()
         shop.let_go("r4")
-        result = await asyncio.wait_for(waiting, 30)
+        result = await waiting
 
     assert is_waiting
-    assert max(pauses) < 0.5
     assert result is SyncResult.ALREADY_UP_TO_DATE
     assert holder.finish().status == 0
 
@@ -306,4 +300,4 @@ def test_a_run_leaves_no_lock_behind(shop, place, request):
     assert done.status == 0, done
     if place.startswith("postgresql"):
         server = request.getfixturevalue("postgres_server")
-        until(lambda: not server.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"), "no lock is left", 2)
+        until(lambda: not server.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"), "no lock is left")

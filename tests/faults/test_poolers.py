@@ -102,7 +102,7 @@ def test_no_two_programs_name_a_statement_alike(shop, postgres_url, driver):
     shop.use(with_driver(postgres_url, driver))
     children = [shop.children.python(PREPARES, "sync" if driver == "psycopg" else "async") for _ in range(2)]
 
-    finished = finish_all(children, 30)
+    finished = finish_all(children)
 
     assert [each.status for each in finished] == [0, 0], finished
     names = [name for each in finished for name in each.stdout.split()]
@@ -211,7 +211,7 @@ def test_an_index_is_built_concurrently_while_others_wait(shop, served):
     shop.revision("r5")
 
     children = [shop.start() for _ in range(3)] + [shop.children.python(ASYNC_ONLY, "run-sync") for _ in range(2)]
-    finished = finish_all(children, 30)
+    finished = finish_all(children)
 
     assert [each.status for each in finished] == [0] * 5, finished
     assert ran(served) == ["r1", "r2", "r3", "r4", "r5"]
@@ -257,7 +257,7 @@ def test_a_run_that_waits_leaves_the_pool_to_others(shop, small_pgbouncer_url):
     waiting = [shop.start() for _ in range(2)]
     shop.let_go("r4")
 
-    finished = finish_all([holder, *waiting], 30)
+    finished = finish_all([holder, *waiting])
 
     assert [each.status for each in finished] == [0] * 3
     assert ran(small_pgbouncer_url) == ["r1", "r2", "r3", "r4"]

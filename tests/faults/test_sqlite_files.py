@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 import sqlalchemy.exc
-from callers import Caller, within
+from callers import PATIENCE, Caller, within
 from databases import execute, rows, snapshot, tables
 from processes import finish_all, until
 from shops import REBUILD, TELLS_WHEN_IT_WAITS, WAITING, position, ran
@@ -250,9 +250,9 @@ def test_a_signal_while_a_reader_is_in_the_way_of_the_commit(behind):
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM author").fetchall()
         child = behind.children.python(TELLS_WHEN_IT_WAITS, "run-sync")
-        until((behind.project.folder / "is-waiting").exists, "it waits for the reader", 20)
+        until((behind.project.folder / "is-waiting").exists, "it waits for the reader")
         child.send(signal.SIGTERM)
-        finished = child.finish(10)
+        finished = child.finish(2 + PATIENCE)
 
     assert finished.status == 143, finished
     assert snapshot(behind.url) == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import signal
 import time
@@ -10,7 +9,7 @@ from threading import Timer
 
 import pytest
 import sqlalchemy.exc
-from callers import DRIVERS, Caller, with_driver, within
+from callers import DRIVERS, PATIENCE, Caller, with_driver, within
 from databases import connected, execute, rows, snapshot
 from processes import until
 from proxy import proxy_to
@@ -59,14 +58,13 @@ class Line:
 
 
 @pytest.fixture(params=SERVERS)
-def line(request, shop):
+def line(request, shop, nothing_left_open):  # noqa: ARG001
     """A database behind a proxy, for each driver."""
     server = request.getfixturevalue(f"{DRIVERS[request.param][2]}_server")
     with server.fresh_database() as url, proxy_to(server.port) as proxy:
         made = Line(shop, proxy, url, request.param)
         yield made
         made.close()
-        gc.collect()  # what was left open is the fault of this test
 
 
 def test_connecting_to_a_server_that_does_not_answer(line):
@@ -420,7 +418,7 @@ def test_a_server_that_comes_up_later(shop, away):
 
     away.resume()
 
-    assert child.finish(20).status == 0
+    assert child.finish().status == 0
     assert ran(shop.url) == ["r1", "r2", "r3"]
 
 
@@ -452,7 +450,7 @@ def test_a_run_that_is_told_to_wait_can_be_interrupted(shop, away):
 
     child.send(signal.SIGTERM)
 
-    assert child.finish(2).status == 143
+    assert child.finish(2 + PATIENCE).status == 143
     assert away.port
 
 

@@ -1,15 +1,13 @@
 """The adapter for asyncio, on SQLite and PostgreSQL, in loops of the test and in processes of their own."""
 
 import asyncio
-import gc
 import signal
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 from databases import execute, rows
-from processes import Children, until
+from processes import until
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,6 +25,7 @@ from sqlhelpers_asyncio import (
     with_session,
 )
 
+pytestmark = pytest.mark.usefixtures("nothing_configured", "nothing_left_open")
 INSERT = text("INSERT INTO notes (id) VALUES (:id)")
 TABLE = "CREATE TABLE notes (id INTEGER PRIMARY KEY)"
 REVISION = """
@@ -39,13 +38,6 @@ down_revision = None
 def upgrade():
     op.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
 """
-
-
-@pytest.fixture(autouse=True)
-def nothing_configured(tmp_path, monkeypatch, clean_environment):  # noqa: ARG001
-    monkeypatch.chdir(tmp_path)
-    yield
-    gc.collect()  # a connection that was left open is the fault of this test
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -297,23 +289,25 @@ def test_more_signals_do_not_disturb_the_roll_back(runtime, sqlite_url):
 
 def test_a_blocked_loop_is_interrupted_by_another_signal(runtime, monkeypatch, sqlite_url):
     """Not by the first, and not by one that comes along with it; what was written is rolled back."""
-    monkeypatch.setattr(loops, "BLOCKED", 0.05)
+    monkeypatch.setattr(loops, "BLOCKED", 60)
     sent = []
 
     async def main() -> None:
         async with session() as opened:
             await opened.execute(INSERT, {"id": 1})
-            for pause in (0, 0, 0.1):  # nothing is awaited
-                time.sleep(pause)  # noqa: ASYNC251
-                sent.append(pause)
+            for place in ("first", "along with it"):  # nothing is awaited
+                sent.append(place)
                 signal.raise_signal(signal.SIGTERM)
+            monkeypatch.setattr(loops, "BLOCKED", -1)
+            sent.append("another")
+            signal.raise_signal(signal.SIGTERM)
             sent.append("not interrupted")
 
     with pytest.raises(SystemExit) as ended:
         run(main, runtime=runtime)
 
     assert ended.value.code == 143
-    assert sent == [0, 0, 0.1]
+    assert sent == ["first", "along with it", "another"]
     assert ids(sqlite_url) == []
 
 
@@ -594,13 +588,6 @@ def test_with_session_is_for_async_functions():
 
 
 # Processes
-
-
-@pytest.fixture
-def children(tmp_path):
-    started = Children(tmp_path, tmp_path)
-    yield started
-    started.end()
 
 
 PROGRAM = """

@@ -1,7 +1,6 @@
 """The adapter for click, on SQLite files and, for what signals do, on PostgreSQL."""
 
 import asyncio
-import gc
 import json
 import signal
 import sqlite3
@@ -13,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from databases import execute, rows
-from processes import Children, until
+from processes import until
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -24,6 +23,7 @@ from sqlhelpers.exceptions import ConfigurationError, UnknownBind
 from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_click import ClickAdapter, attach, pass_manager, pass_session, syncdb
 
+pytestmark = pytest.mark.usefixtures("nothing_left_open")
 INSERT = text("INSERT INTO notes DEFAULT VALUES")
 REVISION = """
 import sqlalchemy as sa
@@ -39,12 +39,10 @@ def upgrade():
 
 
 @pytest.fixture(autouse=True)
-def nothing_configured(tmp_path, monkeypatch, clean_environment):  # noqa: ARG001
-    monkeypatch.chdir(tmp_path)
+def no_examples(monkeypatch, nothing_configured):  # noqa: ARG001
+    """Commands add to the import path, and the examples may be installed."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("SQLHELPERS_DISABLE_PLUGINS", "countries,bookshop")
-    yield
-    gc.collect()  # a connection that was left open is the fault of this test
 
 
 def database(path: Path, migrations: Path) -> dict[str, dict[str, object]]:
@@ -132,7 +130,7 @@ def test_an_async_command_commits_if_it_succeeds(cli, tmp_path, end, status, kep
     async def add(session: AsyncSession) -> None:
         await session.execute(INSERT)
         end()
-        await asyncio.sleep(0.1 if status < 130 else 60)
+        await asyncio.sleep(0 if status < 130 else 60)
 
     assert run(cli, "add").exit_code == status
     assert count(tmp_path) == kept
@@ -640,13 +638,6 @@ def test_syncdb(tmp_path, settings):
 
 
 # Processes
-
-
-@pytest.fixture
-def children(tmp_path):
-    started = Children(tmp_path, tmp_path)
-    yield started
-    started.end()
 
 
 PROGRAM = """

@@ -1,7 +1,6 @@
 """The adapter for FastAPI, on SQLite files."""
 
 import asyncio
-import gc
 import socket
 import sqlite3
 import threading
@@ -16,6 +15,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from fastapi.exceptions import DependencyScopeError
 from fastapi.testclient import TestClient
+from processes import until
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,6 +37,7 @@ from sqlhelpers_fastapi import (
     syncdb,
 )
 
+pytestmark = pytest.mark.usefixtures("nothing_configured")
 REVISION = """
 from alembic import op
 
@@ -53,12 +54,6 @@ def upgrade():
 """
 
 ReportsSession = Annotated[AsyncSession, Depends(session_dependency("reports"), scope="function")]
-
-
-@pytest.fixture(autouse=True)
-def nothing_configured(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DATABASE_URL", raising=False)
 
 
 @pytest.fixture(autouse=True)
@@ -677,15 +672,11 @@ async def test_guide_rolls_back(guided, tmp_path):
 
     async with serving(app) as client:
         response = await client.post("/crashes")
-        for _ in range(100):
-            if not managers[0].engine.pool.checkedout():
-                break
-            await asyncio.sleep(0.01)
-        checked_out = managers[0].engine.pool.checkedout()
+        pool = managers[0].engine.pool
+        await asyncio.to_thread(until, lambda: not pool.checkedout(), "the connection is back")
         written = await client.post("/books")
 
     assert (response.status_code, written.status_code) == (500, 200)
-    assert checked_out == 0
     assert count(tmp_path) == 1
 
 
@@ -820,11 +811,11 @@ def test_managers_are_bounded_outside_a_loop():
     assert len(ancestor._shared) == ancestor._MOST_MANAGERS
 
 
+@pytest.mark.usefixtures("nothing_left_open")
 def test_syncdb(config, capsys, tmp_path):
     """``syncdb`` brings the database up to date and prints one line each time, without a connection left."""
     syncdb(config)
     syncdb(config)
-    gc.collect()
 
     assert capsys.readouterr().out.splitlines() == [
         f"{config['sqlalchemy']['url']}: created",

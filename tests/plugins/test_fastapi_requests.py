@@ -59,12 +59,13 @@ SyncReports = Annotated[Session, Depends(sync_session_dependency("reports"), sco
 
 
 @pytest.fixture
-def settings(project):
-    """Two databases, whose pools have one connection and little patience."""
+def settings(project, request):
+    """Two databases, whose pools have one connection."""
     project.write("migrations/versions/r1.py", revision_text("r1", TABLES))
+    options = {"pool_size": 1, **getattr(request, "param", {})}
     databases = {
         name: {
-            "sqlalchemy": {"url": f"sqlite:///{project.folder}/{name}.db", "pool_size": 1, "pool_timeout": 0.1},
+            "sqlalchemy": {"url": f"sqlite:///{project.folder}/{name}.db", **options},
             "alembic": {"migrations_path": project.folder / "migrations"},
         }
         for name in ("default", "reports")
@@ -161,6 +162,7 @@ def test_a_key_that_is_there_is_a_conflict(client, runtime, path):
     assert checked_out(runtime) == 0
 
 
+@pytest.mark.parametrize("settings", [{"pool_timeout": 0.1}], indirect=True)
 def test_an_exhausted_pool_is_unavailable(client, runtime, caplog):
     """Who gets no connection hears 503 and when to come again, and the log has it."""
     response = client.get("/two")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from processes import Children, until
+from processes import until
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -100,13 +100,6 @@ def database(request):
 
 
 @pytest.fixture
-def children(tmp_path, clean_environment):  # noqa: ARG001
-    children = Children(tmp_path, tmp_path)
-    yield children
-    children.end()
-
-
-@pytest.fixture
 def server(children, database):
     """The running server."""
     url = database.url.set(drivername=database.dialect.name).render_as_string(hide_password=False)
@@ -121,7 +114,7 @@ def server(children, database):
 @pytest.fixture
 def client(server):
     port = re.search(r"on (\d+)\.", server.printed)[1]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
         yield client
 
 

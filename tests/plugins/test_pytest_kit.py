@@ -74,6 +74,7 @@ def names(session):
     return list(session.scalars(select(models().Author.name).order_by(models().Author.name)))
 
 
+@pytest.mark.usefixtures("nothing_left_open")  # which makes it quick to collect
 def test_a_test_leaves_no_trace(kit):
     """What was committed is there until the end of the test, for every session, and not after it."""
     for _ in range(3):

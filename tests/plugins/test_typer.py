@@ -3,7 +3,6 @@
 # ruff: noqa: ARG001  # commands do not use all that they are given
 
 import asyncio
-import gc
 import signal
 import sqlite3
 import sys
@@ -26,14 +25,8 @@ if TYPE_CHECKING:
 
     from sqlhelpers import DatabaseManager
 
+pytestmark = pytest.mark.usefixtures("nothing_configured", "nothing_left_open")
 INSERT = text("INSERT INTO notes DEFAULT VALUES")
-
-
-@pytest.fixture(autouse=True)
-def nothing_configured(tmp_path, monkeypatch, clean_environment):
-    monkeypatch.chdir(tmp_path)
-    yield
-    gc.collect()  # a connection that was left open is the fault of this test
 
 
 @pytest.fixture
