@@ -167,6 +167,6 @@ def relative_to(url: str, folder: Path) -> str:
     except InvalidURL:
         return url
     file = sqlite_file(parsed)
-    if file is None or file.is_absolute() or (parsed.database or "").startswith("file:"):
+    if file is None or file.is_absolute() or str(parsed.database).startswith("file:"):
         return url
     return parsed.set(database=str(folder / file)).render_as_string(hide_password=False)
