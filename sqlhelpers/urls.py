@@ -58,8 +58,8 @@ def parse(url: str | URL) -> URL:
         raise InvalidURL(
             "this is not a database URL; it should look like dialect://user:password@host/database",
         ) from None
-    rest = f"{parsed.database or ''}{url.partition('?')[2]}"
-    if "@" in (parsed.host or "") or (parsed.password and "@" in rest):
+    rest = f"{parsed.database}{url.partition('?')[2]}"
+    if "@" in str(parsed.host) or (parsed.password and "@" in rest):
         raise InvalidURL("the password in the URL holds a raw '@'; write it as %40")
     dialect, plus, driver = parsed.drivername.partition("+")
     password = parsed.query.get("password")
@@ -167,6 +167,6 @@ def relative_to(url: str, folder: Path) -> str:
     except InvalidURL:
         return url
     file = sqlite_file(parsed)
-    if file is None or file.is_absolute() or (parsed.database or "").startswith("file:"):
+    if file is None or file.is_absolute() or str(parsed.database).startswith("file:"):
         return url
     return parsed.set(database=str(folder / file)).render_as_string(hide_password=False)

@@ -6,7 +6,21 @@ import inspect
 
 import pytest
 from querying import LOANS, Author, Base, Book, Odd, Reader, Shelf, Tag, async_library, library, statements
-from sqlalchemy import Column, Integer, MetaData, String, Table, delete, func, insert, select, text, union
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    union,
+)
 from sqlalchemy.exc import ArgumentError, IntegrityError, InvalidRequestError, MultipleResultsFound, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column
@@ -94,6 +108,8 @@ def test_a_primary_key_of_two_columns(session):
     assert get_by_pk((1, 2), session=session, model=Shelf).label == "here"
     assert get_by_pk((1, 2), session=session, model=Shelf.__table__).label == "here"
     assert get_by_pk((2, 1), session=session, model=Shelf.__table__) is None
+    with pytest.raises(ValueError, match="shorter"):
+        get_by_pk(1, session=session, model=Shelf.__table__)  # or any shelf of the room would do
 
 
 def test_several_rows_are_never_one(session):
@@ -222,13 +238,14 @@ def test_what_is_pending_is_not_overwritten(session):
 
 def test_update_or_create_knows_what_others_have_changed(sessions, session):
     """A value that the session has loaded long ago does not hide that the row has another one by now."""
-    if session.get_bind().dialect.name != "postgresql":
-        pytest.skip("a transaction sees what others commit on PostgreSQL only")
+    session.expire_on_commit = False
     book = get_one(session, Book, isbn="a")
+    session.commit()
     with sessions.begin() as other:
         get_one(other, Book, isbn="a").price = 6
     update_or_create(session, Book, {"price": 5}, isbn="a")
     session.commit()
+    session.refresh(book)
 
     assert book.price == 5
 
@@ -285,6 +302,22 @@ def test_stream(session):
     assert sorted(tuple(row) for row in stream(session, union(select(Book.isbn), select(Author.name)))) == [
         *(("Ada",), ("a",), ("b",)),
     ]
+
+
+def test_a_stream_holds_only_a_few_rows(session):
+    """Instances are made when it is their turn."""
+    made = []
+
+    def note(book, _context):
+        made.append(book)
+
+    event.listen(Book, "load", note)
+    books = stream(session, select(Book).order_by(Book.id), size=1)
+    first = next(books)
+    event.remove(Book, "load", note)
+    books.close()
+
+    assert made == [first]
 
 
 def test_a_stream_that_is_closed_frees_the_session(session):
@@ -391,10 +424,22 @@ def test_twins_have_the_same_parameters():
         assert [(p.name, p.kind, p.default) for p in ours] == [(p.name, p.kind, p.default) for p in theirs], name
 
 
+def test_a_database_for_each_model(tmp_path):
+    """A session that has no other database finds that of the model."""
+    engine = create_engine(f"sqlite+pysqlite:///{tmp_path}/x.db")
+    Base.metadata.create_all(engine)
+    with Session(binds={Book: engine}) as session:
+        made, created = update_or_create(session, Book, {"price": 3}, isbn="x")
+
+        assert created
+        assert update_or_create(session, Book, {"price": 4}, isbn="x") == (made, False)
+        assert made.price == 4
+
+    engine.dispose()
+
+
 def test_a_plain_engine_will_do(tmp_path):
     """The functions need nothing of ours around them."""
-    from sqlalchemy import create_engine
-
     engine = create_engine(f"sqlite+pysqlite:///{tmp_path}/x.db")
     Base.metadata.create_all(engine)
     with Session(engine) as session:

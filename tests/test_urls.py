@@ -22,6 +22,7 @@ DRIVERS = default_hooks().drivers()
         ("sqlite+aiosqlite:///x.db", "sqlite+pysqlite", "sqlite+aiosqlite"),
         ("postgresql://h/d", "postgresql+psycopg", "postgresql+asyncpg"),
         ("postgres://h/d", "postgresql+psycopg", "postgresql+asyncpg"),
+        ("postgres+asyncpg://h/d", "postgresql+psycopg", "postgresql+asyncpg"),
         ("postgresql+psycopg://h/d", "postgresql+psycopg", "postgresql+psycopg"),
         ("postgresql+asyncpg://h/d", "postgresql+psycopg", "postgresql+asyncpg"),
         ("mysql://h/d", "mysql+pymysql", "mysql+asyncmy"),
@@ -41,8 +42,11 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
     """Without any of the driver packages, the error says what to install."""
     monkeypatch.setattr(urls, "find_spec", lambda _: None)
 
-    with pytest.raises(DriverNotInstalled, match=r"asyncmy or aiomysql.*pip install 'sqlhelpers\[mysql\]'"):
+    with pytest.raises(DriverNotInstalled, match=r"for mariadb .*asyncmy or aiomysql.*pip install 'sqlhelpers\[mysql\]'"):
         urls.resolve("mariadb://h/d", aio=True, drivers=DRIVERS)
+
+    with pytest.raises(DriverNotInstalled, match=r"for postgresql .*\(psycopg\): pip install 'sqlhelpers\[postgres\]'"):
+        urls.resolve("postgresql+psycopg://h/d", aio=False, drivers=DRIVERS)
 
 
 def test_the_second_driver_serves_where_the_first_is_missing(monkeypatch):
@@ -57,6 +61,17 @@ def test_a_plugin_can_bring_drivers():
     drivers = {"oracle": Drivers(sync=("oracledb",), aio=("oracledb",))}
 
     assert urls.resolve("oracle://h/d", aio=False, drivers=drivers).drivername == "oracle+oracledb"
+
+
+def test_a_dialect_without_registered_drivers():
+    """SQLAlchemy's own driver serves a sync manager; where there is none, the error says what to write."""
+    assert urls.resolve("oracle://h/d", aio=False, drivers={}).drivername == "oracle"
+    with pytest.raises(InvalidURL, match=r"no async driver is known for dialect 'oracle'; .*oracle\+DRIVER://"):
+        urls.resolve("oracle://h/d", aio=True, drivers={})
+    with pytest.raises(InvalidURL, match="no sync driver is known for dialect 'postgresql'"):
+        urls.resolve("postgresql+asyncpg://h/d", aio=False, drivers={})
+    with pytest.raises(InvalidURL, match="no dialect or driver 'cobol'"):
+        urls.resolve("cobol://h/d", aio=False, drivers={})
 
 
 @pytest.mark.parametrize(
@@ -82,10 +97,27 @@ def test_a_wrong_url_is_an_error_without_its_password(url):
     assert "\n" not in str(caught.value)
 
 
-def test_a_raw_at_sign_in_the_password_is_explained():
+@pytest.mark.parametrize("password", ["p@ssword", "p@ss/word", "p@ss?word"])
+def test_a_raw_at_sign_in_the_password_is_explained(password):
     """The most frequent mistake in a URL gets its own explanation, and its remains are not shown as a host."""
     with pytest.raises(InvalidURL, match="raw '@'; write it as %40"):
-        urls.parse("postgresql://user:p@ssword@host/db")
+        urls.parse(f"postgresql://user:{password}@host/db")
+
+
+def test_an_at_sign_elsewhere_is_none_in_the_password():
+    """It may be in a user's name, in that of a file, and in a query where there is no password."""
+    assert urls.parse("postgresql://user@tenant:secret@host/db").username == "user@tenant"
+    assert urls.parse("sqlite:///me@home.db").database == "me@home.db"
+    assert urls.parse("postgresql://host/db?application_name=me@home").query["application_name"] == "me@home"
+
+
+def test_a_password_in_the_query_is_used_and_hidden():
+    """As libpq has it, it is the password where the URL has no other."""
+    parsed = urls.parse("postgresql://user@host/db?password=hunter2&sslmode=require")
+
+    assert (parsed.password, dict(parsed.query)) == ("hunter2", {"sslmode": "require"})
+    assert "hunter2" not in str(parsed)
+    assert urls.parse("postgresql://user:first@host/db?password=second").password == "first"
 
 
 @pytest.mark.parametrize("password", ["hunter22", "p@:/#?%", "%%", "%(x)s", "a b+c", "[x]", "日本語"])
@@ -98,7 +130,14 @@ def test_a_masked_url_hides_the_password(password):
 
 def test_secrets_in_the_query_are_masked():
     """Some drivers take passwords as query parameters."""
-    assert "hunter2" not in urls.mask("postgresql://host/db?sslpassword=hunter2&user=x&password=hunter2")
+    masked = urls.mask("postgresql://user@host/db?sslpassword=hunter2&password=hunter2")
+
+    assert masked == "postgresql://user:***@host/db?sslpassword=***"
+
+
+def test_a_database_in_memory_is_shown_as_it_was_written():
+    """SQLAlchemy writes the colons in other signs."""
+    assert urls.mask("sqlite:///:memory:") == "sqlite:///:memory:"
 
 
 def test_what_is_no_url_is_masked_whole():
@@ -111,6 +150,8 @@ def test_scrub_takes_the_password_out_of_a_message():
     url = f"postgresql://u:{quote('p@ss/word', safe='')}@h/d"
 
     assert urls.scrub("no\nlogin with p@ss/word or p%40ss%2Fword", url) == "no login with *** or ***"
+    assert urls.scrub("no login with abcd", "postgresql://u:abcd@h/d") == "no login with ***"
+    assert urls.scrub("no login for an abc", "postgresql://u:abc@h/d") == "no login for an abc"  # as good as none
 
 
 @pytest.mark.parametrize(
@@ -120,9 +161,11 @@ def test_scrub_takes_the_password_out_of_a_message():
         ("sqlite:///:memory:", None),
         ("sqlite:///file::memory:?uri=true", None),
         ("sqlite:///file:shared?mode=memory&uri=true", None),
+        ("sqlite:///file:?uri=true", None),
         ("sqlite:///x.db", Path("x.db")),
         ("sqlite:////tmp/100%/x.db", Path("/tmp/100%/x.db")),
         ("sqlite:///file:x.db?uri=true", Path("x.db")),
+        ("sqlite:///file:x.db%3Fmode=ro?uri=true", Path("x.db")),
         ("postgresql://h/d", None),
     ],
 )
@@ -136,7 +179,9 @@ def test_relative_sqlite_paths_are_relative_to_the_file_that_says_them():
     folder = Path("/project")
 
     assert urls.relative_to("sqlite:///x.db", folder) == "sqlite:////project/x.db"
-    assert urls.relative_to("sqlite:////x.db", folder) == "sqlite:////x.db"
+    assert urls.relative_to("sqlite+pysqlcipher://:key@/x.db", folder) == "sqlite+pysqlcipher://:key@//project/x.db"
+    assert urls.relative_to("sqlite:////ü.db", folder) == "sqlite:////ü.db"
+    assert urls.relative_to("sqlite:///file:x.db?uri=true", folder) == "sqlite:///file:x.db?uri=true"
     assert urls.relative_to("sqlite://", folder) == "sqlite://"
     assert urls.relative_to("postgresql://u:p%40@h/d", folder) == "postgresql://u:p%40@h/d"
     assert urls.relative_to("nonsense", folder) == "nonsense"

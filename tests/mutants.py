@@ -1,0 +1,147 @@
+"""Break the code in small ways, one at a time, and see whether the tests notice: ``make mutants``.
+
+mutmut does it. It leaves out two things that matter here: functions with a decorator, and so the context managers that
+locks are, and statements that could as well be missing. Both are added below.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import libcst as cst
+from mutmut import __main__ as mutmut, configuration
+from mutmut.mutation import file_mutation
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.mutators import mutation_operators, operator_string
+from mutmut.runners.harness import PytestRunner
+from mutmut.stats import status_by_exit_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).parents[1]
+_NOTICED = {"killed", "timeout", "segfault"}
+_ON_SQLITE = ("-k", "not postgres and not mariadb and not pgbouncer")
+_RUNS = ("tests/test_moving.py", "tests/test_manager.py", "tests/test_revisions.py", "tests/test_revision_files.py")
+_LOCKS = ("tests/faults/test_concurrent_runs.py", "tests/integration/test_up_to_date.py", "tests/test_manager.py")
+
+#: What tells whether a module is broken: tests that take a few seconds together.
+TESTS = {
+    "urls": ("tests/test_urls.py", "tests/test_engines.py", "tests/test_settings.py"),
+    "queries": ("tests/test_queries.py", *_ON_SQLITE),
+    "revision_files": ("tests/test_revision_files.py", "tests/test_revisions.py"),
+    "revision_graph": (*_RUNS, *_ON_SQLITE),
+    "revisions": (*_RUNS, "tests/test_environment.py", *_ON_SQLITE),
+    "migrations": (*_RUNS, "tests/integration/test_states.py", *_ON_SQLITE),
+    "locks": (*_LOCKS, "tests/faults/test_sqlite_files.py", *_ON_SQLITE),
+    "server_locks": (*_LOCKS, "-k", "not sqlite and not pgbouncer"),
+}
+
+_TRANSPARENT = {"cached_property", "contextmanager", "property"}  # they may stay outside of what mutmut puts in
+
+
+def _name(node: cst.BaseString) -> Iterator[cst.CSTNode]:
+    """Change what is a name or a sign; how a message is worded is nobody's concern."""
+    if not isinstance(node, cst.SimpleString) or " " not in node.value:
+        yield from operator_string(node)
+
+
+def _remove(node: cst.Expr) -> Iterator[cst.Pass]:
+    """Leave a call out whose result nobody uses."""
+    if isinstance(node.value, cst.Call):
+        yield cst.Pass()
+
+
+def _turn(node: cst.If) -> Iterator[cst.If]:
+    """Turn a condition round, where no operator in it can be turned."""
+    if isinstance(node.test, cst.Name | cst.Attribute | cst.Call):
+        yield node.with_changes(test=cst.UnaryOperation(cst.Not(), node.test))
+
+
+def _is_transparent(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.FunctionDef) and all(
+        isinstance(each.decorator, cst.Name) and each.decorator.value in _TRANSPARENT for each in node.decorators
+    )
+
+
+def _extend() -> None:
+    """Let mutmut do what it leaves out."""
+    mutation_operators[:] = [each for each in mutation_operators if each[1] is not operator_string]
+    mutation_operators.extend([(cst.BaseString, _name), (cst.Expr, _remove), (cst.If, _turn)])
+    skips = file_mutation.MutationVisitor._skip_node_and_children
+    arrange = file_mutation.function_trampoline_arrangement
+    run_stats = PytestRunner.run_stats
+
+    def skips_but(self: Any, node: cst.CSTNode) -> bool:
+        return skips(self, node.with_changes(decorators=()) if _is_transparent(node) else node)
+
+    def arrange_below(function: cst.FunctionDef, *arguments: Any, **options: Any) -> Any:
+        if not _is_transparent(function):
+            return arrange(function, *arguments, **options)
+        before, (trampoline, *others), *after = arrange(function.with_changes(decorators=()), *arguments, **options)
+        outside = trampoline.with_changes(decorators=(*function.decorators, *trampoline.decorators))
+        return before, [outside, *others], *after
+
+    def run_stats_here(self: PytestRunner, **options: Any) -> int:
+        os.environ.pop("MUTANT_UNDER_TEST")  # processes that tests start have no place to count in
+        return run_stats(self, **options)
+
+    file_mutation.MutationVisitor._skip_node_and_children = skips_but
+    file_mutation.function_trampoline_arrangement = arrange_below
+    PytestRunner.run_stats = run_stats_here
+
+
+def _folder(module: str) -> Path:
+    """Make the folder in which the mutants of a module live: mutmut keeps what it knows where it is called."""
+    folder = _ROOT / "build" / "mutants" / module
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("pyproject.toml", "sqlhelpers", "tests"):
+        with suppress(FileExistsError):
+            (folder / name).symlink_to(_ROOT / name)
+    return folder
+
+
+def _mutate(module: str) -> None:
+    """Run the tests of a module on each of its mutants that has no result yet."""
+    os.environ["PYTHONPATH"] = str(Path("mutants").absolute())  # also for the processes that tests start
+    configuration._config = replace(
+        configuration._load_config(),
+        only_mutate=[f"sqlhelpers/{module}.py"],
+        pytest_add_cli_args_test_selection=list(TESTS[module]),
+    )
+    mutmut._run([], max_children=int(os.environ.get("JOBS", "2")))
+
+
+def _report(module: str) -> str:
+    """Return how many mutants of a module were noticed, and what the others are."""
+    path = Path(f"sqlhelpers/{module}.py")
+    found = SourceFileMutationData(path=path)
+    found.load()
+    alive = [name for name, code in found.exit_code_by_key.items() if status_by_exit_code[code] not in _NOTICED]
+    lines = [f"{module}: {len(found.exit_code_by_key)} mutants, {len(alive)} of them not noticed"]
+    for name in alive:
+        changes = get_diff_for_mutant(name, path=path).splitlines()[2:]
+        lines += [f"  {name}", *(f"    {line}" for line in changes if line[:1] in "+-")]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    chosen = sys.argv[1:] or list(TESTS)
+    _extend()
+    for each in chosen:
+        os.chdir(_folder(each))
+        if os.fork() == 0:  # what mutmut and pytest know of one module stays there
+            _mutate(each)
+            os._exit(0)
+        _, status = os.wait()
+        if status:
+            sys.exit(f"{each}: its tests fail, or do not run")
+    for each in chosen:
+        os.chdir(_folder(each))
+        print(_report(each))
