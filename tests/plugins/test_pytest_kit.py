@@ -204,8 +204,13 @@ def test_a_reader_may_roll_back_what_it_did_not_write(kit):
             assert names(failing) == ["one"]
             failing.add(author(name="lost"))
             failing.flush()
-
         assert names(reader) == ["one"]
+        with manager.session() as session:
+            session.add(author(name="two"))
+            session.flush()
+            reader.rollback()
+
+        assert names(reader) == ["one", "two"]
 
 
 def test_two_sessions_that_write_by_turns(kit):
@@ -302,12 +307,22 @@ def test_a_failed_transaction_keeps_nobody_out(kit):
         failed.rollback()
         assert names(failed) == ["one"]
         failed.rollback()
+        with manager.session() as session:
+            session.add(author(name="three"))
+            session.flush()
+            with pytest.raises((ProgrammingError, OperationalError)):
+                failed.execute(text("SELECT * FROM nothing"))
+        failed.rollback()
+        assert names(failed) == ["one", "three"]
+        failed.rollback()
         with_savepoint.begin_nested()
         with_savepoint.add(author(name="two"))
         with_savepoint.flush()
         with pytest.raises((ProgrammingError, OperationalError)):
             with_savepoint.execute(text("SELECT * FROM nothing"))
-        assert names(manager.Session()) == (["one"] if manager.engine.dialect.name == "postgresql" else ["one", "two"])
+        assert names(manager.Session()) == (
+            ["one", "three"] if manager.engine.dialect.name == "postgresql" else ["one", "three", "two"]
+        )
 
 
 def test_a_failed_transaction_cannot_commit(kit):
