@@ -16,7 +16,7 @@ PART := $(addprefix tests/,test_manager.py test_sessions.py test_settings.py tes
 	$(addprefix tests/plugins/,test_asyncio.py test_click.py test_fastapi.py test_flask.py)
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
+.PHONY: help demo serve test coverage bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
 
 help: ## show what there is to make
 	@echo 'make TARGET; each sets up what it needs in $(VENV). ARGS="-k name" goes to pytest. Begin with: make demo, make test'
@@ -42,6 +42,12 @@ serve: $(VENV)/.demo ## sync the bookshop's database, and serve its API until it
 test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and MariaDB servers
 	@echo '== the tests; servers that are not installed are named in the summary'
 	@$(BIN)/python -m pytest -q -n 3 $(ARGS)
+
+coverage: $(VENV)/.dev ## run the tests, and print the lines and branches that none of them takes; one is a failure
+	@echo '== the tests, measured together with the processes that they start'
+	@rm -rf build/coverage
+	@status=0; $(BIN)/coverage run -m pytest -q -n 2 $(ARGS) || status=$$?; \
+		$(BIN)/coverage combine -q; $(BIN)/coverage report --fail-under=100; exit $$status
 
 bench: $(VENV)/.dev ## what all costs beside plain Alembic and SQLAlchemy, in a table and build/bench.json (FULL=1: all rounds)
 	@$(BIN)/python tests/benchmarks/everything.py $(if $(FULL),full)

@@ -176,15 +176,14 @@ class TestDatabase:
     def end_isolated(self) -> None:
         """Undo what it did."""
         self.is_isolated = False
-        if "shared" in vars(self):
-            try:
-                self.shared.end_test()
-            except IsolationLost:
-                self.shared.close()
-                del self.shared
-                self._prepared.clear()
-                self._write_mark(self.work, "")  # built anew before it is used again
-                raise
+        try:
+            self.shared.end_test()
+        except IsolationLost:
+            self.shared.close()
+            del self.shared
+            self._prepared.clear()
+            self._write_mark(self.work, "")  # built anew before it is used again
+            raise
 
     def close(self) -> None:
         """Close connections; what was made stays for the next run."""

@@ -11,7 +11,7 @@ from databases import rows as committed
 from filelock import FileLock
 from kits import DEFERRED, base_name, developers_database, kit_on, models, test_in, write_shop
 from sqlalchemy import create_engine, func, inspect, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from sqlhelpers import DatabaseManager, Runtime, Settings, get_or_create, update_or_create
@@ -205,8 +205,13 @@ def test_a_reader_may_roll_back_what_it_did_not_write(kit):
             assert names(failing) == ["one"]
             failing.add(author(name="lost"))
             failing.flush()
-
         assert names(reader) == ["one"]
+        with manager.session() as session:
+            session.add(author(name="two"))
+            session.flush()
+            reader.rollback()
+
+        assert names(reader) == ["one", "two"]
 
 
 def test_two_sessions_that_write_by_turns(kit):
@@ -251,6 +256,19 @@ def test_what_cannot_be_rolled_back_alone_is_refused(kit):
             session.add(author(name="fourth"))
         kit.wind_up()
         first.close()
+
+
+def test_a_connection_is_closed_without_an_error(kit):
+    """Also where what it has written cannot be rolled back alone: all is, after the test."""
+    engine = kit.runtime.manager().engine
+    with test_in(kit), engine.connect() as first, engine.connect() as second:
+        for connection in (first, second):
+            connection.execute(models().Author.__table__.insert(), {"name": str(id(connection))})
+        second.commit()
+        first.invalidate()
+        second.invalidate()
+
+        assert len(names(second)) == 2
 
 
 def test_a_savepoint_that_others_have_crossed_is_not_rolled_back_to(kit):
@@ -303,12 +321,39 @@ def test_a_failed_transaction_keeps_nobody_out(kit):
         failed.rollback()
         assert names(failed) == ["one"]
         failed.rollback()
+        with manager.session() as session:
+            session.add(author(name="three"))
+            session.flush()
+            with pytest.raises((ProgrammingError, OperationalError)):
+                failed.execute(text("SELECT * FROM nothing"))
+        failed.rollback()
+        assert names(failed) == ["one", "three"]
+        failed.rollback()
         with_savepoint.begin_nested()
         with_savepoint.add(author(name="two"))
         with_savepoint.flush()
         with pytest.raises((ProgrammingError, OperationalError)):
             with_savepoint.execute(text("SELECT * FROM nothing"))
-        assert names(manager.Session()) == (["one"] if manager.engine.dialect.name == "postgresql" else ["one", "two"])
+        assert names(manager.Session()) == (
+            ["one", "three"] if manager.engine.dialect.name == "postgresql" else ["one", "three", "two"]
+        )
+
+
+def test_rows_that_fail_when_they_are_fetched(shop, postgres_dev_url, tmp_path):  # noqa: ARG001
+    """Of them, the kit is not told: others are let in again after the rollback."""
+    with kit_on(postgres_dev_url, tmp_path) as kit, test_in(kit):
+        engine = kit.runtime.manager().engine
+        with engine.connect() as failed, engine.connect() as other:
+            found = failed.execution_options(stream_results=True).execute(
+                text("SELECT 1 / (2 - n) FROM generate_series(1, 9) AS n")
+            )
+            with pytest.raises(DBAPIError, match="division by zero"):
+                found.all()
+            with pytest.raises(DBAPIError, match="aborted"):
+                other.execute(text("SELECT 1"))
+            failed.rollback()
+
+            assert other.scalar(text("SELECT 1")) == 1
 
 
 def test_a_failed_transaction_cannot_commit(kit):
@@ -335,6 +380,19 @@ def test_statements_that_end_transactions_do_so(kit):
         connection.rollback()
 
         assert names(connection) == ["COMMIT"]
+
+
+def test_cursors_of_the_driver(kit):
+    """They are iterated, and used in a ``with``."""
+    with test_in(kit), kit.runtime.manager().session() as session:
+        session.add(models().Author(name="one"))
+        session.flush()
+        raw = session.connection().connection
+        with raw.cursor() as cursor:
+            cursor.arraysize = 2
+            cursor.execute("SELECT name FROM author")
+
+            assert [row[0] for row in cursor] == ["one"]
 
 
 def test_autocommit_is_a_commit_of_each_statement(kit):
