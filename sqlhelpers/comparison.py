@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sqlhelpers.histories import History
 
 
+#: How Alembic tells an empty text that SQLite has as a default.
+_EMPTY = {"('')": "''"}
 #: What MySQL and MariaDB store for what was written.
 _SAME = {"now": "current_timestamp", "true": "1", "false": "0"}
 
@@ -54,8 +56,8 @@ def settle_defaults(context: MigrationContext) -> None:
         if found and wanted and is_mysql and _plain(found) == _plain(wanted):
             return False
         text = getattr(column.server_default, "arg", None)
-        if found and isinstance(text, str) and "'" in text.strip("'"):
-            literal = _LITERAL.match(found)
+        if found and isinstance(text, str) and (not text or "'" in text.strip("'")):
+            literal = _LITERAL.match(_EMPTY.get(found, found))
             return literal is None or literal[1].replace("''", "'").replace("\\'", "'") != text
         return bool(usual(found_column, column, wanted, found))  # type: ignore[no-untyped-call]  # Alembic's
 

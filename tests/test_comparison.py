@@ -53,6 +53,21 @@ def connection(postgres_url):
     engine.dispose()
 
 
+@pytest.mark.parametrize("default", ["", "x", "it's", "('')"])
+def test_a_default_is_as_it_was_written(url, default):
+    """Whatever the dialect makes of an empty text, or of quotes; another one is told."""
+    engine = create_engine(resolve(url, aio=False, drivers=default_hooks().drivers()))
+    with engine.connect() as opened:
+        for written, differs in (("other", True), (default, False)):
+            metadata = MetaData()
+            Table("one", metadata, Column("name", String(10), server_default=default))
+            opened.exec_driver_sql("DROP TABLE IF EXISTS one")
+            Table("one", MetaData(), Column("name", String(10), server_default=written)).create(opened)
+
+            assert bool(differences(opened, History(tables=tuple(metadata.tables.values())))) is differs
+    engine.dispose()
+
+
 def test_equal_tables_do_not_differ(connection):
     """Nothing is said of tables that are as the models say, or that belong to nobody."""
     connection.execute(text("CREATE TABLE stranger (id integer)"))

@@ -22,6 +22,7 @@ pytest.importorskip("sphinx", reason="the group docs is not installed")
 sys.path.append(str(DOCS / "_ext"))
 
 from command_reference import all_commands
+from error_samples import ROOTS
 from setting_reference import all_settings
 
 HOOKS = {name: value for name, value in vars(hookspecs).items() if name.startswith("sqlhelpers_")}
@@ -115,12 +116,13 @@ def test_every_command_is_told(site, context):
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_every_error_is_told(site, error):
-    """With its cause, its cure and its exit status."""
+    """With its cause, its cure, its exit status, and what one says that was raised; a mere root is never raised."""
     told = text_of(site / "reference" / "errors.html")
     described = told.partition(f"sqlhelpers.exceptions.{error}¶")[2].partition("exception sqlhelpers.")[0]
 
     assert "Exit status" in described
     assert "Cure: " in described
+    assert ("error: " in described) is (getattr(exceptions, error) not in ROOTS)
 
 
 def test_the_tree_of_errors_has_all_of_them(site):

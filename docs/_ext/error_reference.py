@@ -1,6 +1,7 @@
-"""The directives ``error-tree`` and ``error-reference``: every error with its cause and cure, read from the docstrings.
+"""The directives ``error-tree`` and ``error-reference``: every error with its cause, what it says, and its cure.
 
-A class without a paragraph that begins with ``Cure:`` is a warning, which ends the build.
+Cause and cure are read from the docstrings, what it says from one that is raised. A class without a paragraph that
+begins with ``Cure:``, or without a sample, is a warning, which ends the build.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
+from error_samples import ROOTS, samples
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -38,7 +40,8 @@ class ErrorReference(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return a description of each class, in the order of the module."""
-        entries = "\n\n".join(map(_entry, all_errors()))
+        told = samples()
+        entries = "\n\n".join(_entry(each, told.get(each.__name__, [])) for each in all_errors())
         return self.parse_text_to_nodes(entries, allow_section_headings=True)
 
 
@@ -49,16 +52,20 @@ def all_errors() -> Iterator[type[SqlhelpersError]]:
             yield each
 
 
-def _entry(error: type[SqlhelpersError]) -> str:
+def _entry(error: type[SqlhelpersError], lines: list[str]) -> str:
     cause, _, cure = (inspect.getdoc(error) or "").partition("\n\nCure: ")
     if not cure:
         _log.warning("the docstring of the error %s has no paragraph that begins with 'Cure:'", error.__name__)
+    if not lines and error not in ROOTS:
+        _log.warning("the error %s has no sample in error_samples", error.__name__)
+    text = "\n".join(lines)
+    says = f"```{{code-block}} text\n:class: says\n\n{text}\n```\n\n" if lines else ""
     status = error.exit_status if isinstance(error.exit_status, int) else "the highest of what it holds"
     parents = ", ".join(f"`{base.__name__}`" for base in error.__bases__ if not base.__name__.startswith("_"))
     heading = f"## {error.__name__}\n\n" if SqlhelpersError in (error, *error.__bases__) else ""
     return (
         f"{heading}::::{{py:exception}} sqlhelpers.exceptions.{error.__name__}\n\n"
-        f"Exit status {status}; a kind of {parents}.\n\n{cause}\n\n"
+        f"Exit status {status}; a kind of {parents}.\n\n{cause}\n\n{says}"
         f"**Cure:** {cure}\n::::"
     )
 
