@@ -21,7 +21,7 @@ from alembic import context
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 
-from sqlhelpers import locks, ownership, urls
+from sqlhelpers import locks, ownership
 from sqlhelpers.comparison import settle_defaults
 from sqlhelpers.dialects import failures_named, schema_transaction
 from sqlhelpers.exceptions import AppError, Refused, SqlhelpersError
@@ -197,7 +197,7 @@ class _Served:
 
     def _change_in(self, connection: Connection) -> None:
         """Do what changes the database, on a connection that was given."""
-        bind, shown, seconds = self.database.bind, urls.mask(self.database.url), self.database.settings.lock_timeout
+        bind, shown, seconds = self.database.bind, self.database.shown, self.database.settings.lock_timeout
         with locks.only_run(connection.engine, f"database {bind!r} ({shown})", seconds) as lock:
             self._change(connection, Run(bind, shown, self.database.hooks, lock, NoLimits(), seconds))
 
