@@ -23,11 +23,12 @@ from sqlhelpers.models import NAMING_CONVENTION
 from sqlhelpers.report import DatabaseStatus, SyncResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from typing import Self
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from sqlhelpers.database import Database
     from sqlhelpers.report import Readiness
 
 __all__ = ["AsyncDatabaseManager", "Base", "DatabaseStatus", "SyncResult"]
@@ -165,3 +166,21 @@ class AsyncDatabaseManager(AsyncWritingManager):
 
     async def __aexit__(self, *_: object) -> None:
         await self.dispose()
+
+
+def perform(database: Database, work: Callable[[AsyncDatabaseManager], Awaitable[R]], wait: float = 0) -> R:
+    """Let ``work`` use an async manager of a database, in an event loop of its own.
+
+    Args:
+        database: the database.
+        work: calls a method of the manager.
+        wait: how many seconds to wait for a server that is not up yet.
+    """
+
+    async def performed() -> R:
+        async with AsyncDatabaseManager.serving(database) as manager:
+            if wait:
+                await manager.wait(wait)
+            return await work(manager)
+
+    return asyncio.run(performed())

@@ -77,7 +77,7 @@ def _answer_to(error: BaseException) -> Answer | None:
     if isinstance(error, exc.TimeoutError):
         return _UNAVAILABLE
     if isinstance(error, DBAPIError):
-        codes = _codes(error)
+        codes = codes_of(error)
         if error.connection_invalidated or _is_out_of_reach(error, codes):
             return _UNAVAILABLE
         if isinstance(error, IntegrityError) and codes & _UNIQUE:
@@ -91,7 +91,7 @@ def _is_out_of_reach(error: DBAPIError, codes: set[Any]) -> bool:
     return bool(codes & _OUT_OF_REACH) or any(str(code)[:2] in _OUT_OF_REACH_CLASSES for code in codes)
 
 
-def _codes(error: DBAPIError) -> set[Any]:
+def codes_of(error: DBAPIError) -> set[Any]:
     """Return what the driver's error says that it is: an SQLSTATE of PostgreSQL, a number of MySQL or SQLite."""
     original: Any = error.orig
     code = getattr(original, "sqlite_errorcode", None)

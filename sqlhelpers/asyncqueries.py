@@ -5,21 +5,20 @@ Each runs the synchronous function in the session's greenlet; only ``stream`` ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+import inspect
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar, overload
 
 from sqlhelpers import keysets, pagination, queries, upserts
 from sqlhelpers.selects import as_select, is_single
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
-    from sqlalchemy import ColumnElement, Executable, FromClause, Select, Table
+    from sqlalchemy import Executable, FromClause
     from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Session
     from sqlalchemy.sql.selectable import TypedReturnsRows
-
-    from sqlhelpers.keysets import KeysetPage
-    from sqlhelpers.pagination import Page
-    from sqlhelpers.upserts import BulkUpserted, Upserted
 
 __all__ = [
     "bulk_upsert",
@@ -36,6 +35,8 @@ __all__ = [
 ]
 
 M = TypeVar("M")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @overload
@@ -47,88 +48,55 @@ async def get_by_pk(pk: Any, *, session: AsyncSession, model: Any) -> Any:
     return await session.run_sync(lambda sync: queries.get_by_pk(pk, session=sync, model=model))
 
 
-@overload
-async def get_one(session: AsyncSession, model: type[M], /, **attrs: Any) -> M: ...
-@overload
-async def get_one(session: AsyncSession, model: FromClause, /, **attrs: Any) -> Any: ...
-async def get_one(session: AsyncSession, model: Any, /, **attrs: Any) -> Any:
-    """Return the only row whose attributes have these values. See the synchronous function."""
-    return await session.run_sync(lambda sync: queries.get_one(sync, model, **attrs))
+def _in_greenlet(
+    work: Callable[Concatenate[Session, P], R],
+) -> Callable[Concatenate[AsyncSession, P], Coroutine[Any, Any, R]]:
+    """Return the twin of a synchronous function. Type checkers know it with all of its overloads."""
+
+    @wraps(work)
+    async def function(session: AsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await session.run_sync(work, *args, **kwargs)
+
+    signature = inspect.signature(work)
+    session, *others = signature.parameters.values()
+    described: Any = function
+    described.__module__ = __name__
+    described.__signature__ = signature.replace(parameters=[session.replace(annotation="AsyncSession"), *others])
+    return function
 
 
-@overload
-async def get_or_create(
-    session: AsyncSession, model: type[M], /, defaults: Mapping[str, Any] | None = None, **attrs: Any
-) -> tuple[M, bool]: ...
-@overload
-async def get_or_create(
-    session: AsyncSession, model: FromClause, /, defaults: Mapping[str, Any] | None = None, **attrs: Any
-) -> tuple[Any, bool]: ...
-async def get_or_create(
-    session: AsyncSession, model: Any, /, defaults: Mapping[str, Any] | None = None, **attrs: Any
-) -> tuple[Any, bool]:
-    """Return the only row whose attributes have these values, or a new one; and whether it is new.
+get_one: Final = _in_greenlet(queries.get_one)
+"""Return the only row whose attributes have these values. See the synchronous function."""
 
-    See the synchronous function. Callables among the defaults are synchronous, too.
-    """
-    return await session.run_sync(lambda sync: queries.get_or_create(sync, model, defaults, **attrs))
+get_or_create: Final = _in_greenlet(queries.get_or_create)
+"""Return the only row whose attributes have these values, or a new one; and whether it is new.
 
+See the synchronous function. Callables among the defaults are synchronous, too.
+"""
 
-@overload
-async def update_or_create(
-    session: AsyncSession,
-    model: type[M],
-    /,
-    defaults: Mapping[str, Any] | None = None,
-    create_defaults: Mapping[str, Any] | None = None,
-    **attrs: Any,
-) -> tuple[M, bool]: ...
-@overload
-async def update_or_create(
-    session: AsyncSession,
-    model: FromClause,
-    /,
-    defaults: Mapping[str, Any] | None = None,
-    create_defaults: Mapping[str, Any] | None = None,
-    **attrs: Any,
-) -> tuple[Any, bool]: ...
-async def update_or_create(
-    session: AsyncSession,
-    model: Any,
-    /,
-    defaults: Mapping[str, Any] | None = None,
-    create_defaults: Mapping[str, Any] | None = None,
-    **attrs: Any,
-) -> tuple[Any, bool]:
-    """Set attributes of the only row whose attributes have these values, or make a new one; and tell which.
+update_or_create: Final = _in_greenlet(queries.update_or_create)
+"""Set attributes of the only row whose attributes have these values, or make a new one; and tell which.
 
-    See the synchronous function. Callables among the defaults are synchronous, too.
-    """
-    return await session.run_sync(
-        lambda sync: queries.update_or_create(sync, model, defaults, create_defaults, **attrs),
-    )
+See the synchronous function. Callables among the defaults are synchronous, too.
+"""
 
+exists: Final = _in_greenlet(queries.exists)
+"""Tell whether there is a row. See the synchronous function."""
 
-async def exists(
-    session: AsyncSession,
-    source: type[Any] | FromClause | Executable,
-    /,
-    *criteria: ColumnElement[bool],
-    **attrs: Any,
-) -> bool:
-    """Tell whether there is a row. See the synchronous function."""
-    return await session.run_sync(lambda sync: queries.exists(sync, source, *criteria, **attrs))
+count: Final = _in_greenlet(queries.count)
+"""Return how many rows there are. See the synchronous function."""
 
+upsert: Final = _in_greenlet(upserts.upsert)
+"""Insert a row, or update the one with the same key, in one statement. See the synchronous function."""
 
-async def count(
-    session: AsyncSession,
-    source: type[Any] | FromClause | Executable,
-    /,
-    *criteria: ColumnElement[bool],
-    **attrs: Any,
-) -> int:
-    """Return how many rows there are. See the synchronous function."""
-    return await session.run_sync(lambda sync: queries.count(sync, source, *criteria, **attrs))
+bulk_upsert: Final = _in_greenlet(upserts.bulk_upsert)
+"""Insert rows, or update those with the same key. See the synchronous function."""
+
+paginate: Final = _in_greenlet(pagination.paginate)
+"""Return a page of the rows, and how many there are in all. See the synchronous function."""
+
+paginate_by_key: Final = _in_greenlet(keysets.paginate_by_key)
+"""Return the page of rows before or behind a cursor, or the first one. See the synchronous function."""
 
 
 @overload
@@ -152,140 +120,3 @@ async def stream(session: AsyncSession, source: Any, /, *, size: int = 1000) -> 
                 yield item
     finally:
         await result.close()
-
-
-@overload
-async def upsert(
-    session: AsyncSession,
-    model: type[M],
-    values: Mapping[str, Any],
-    /,
-    *,
-    key: str | Sequence[str] | None = None,
-    update: str | Sequence[str] | None = None,
-) -> Upserted[M]: ...
-@overload
-async def upsert(
-    session: AsyncSession,
-    model: Table,
-    values: Mapping[str, Any],
-    /,
-    *,
-    key: str | Sequence[str] | None = None,
-    update: str | Sequence[str] | None = None,
-) -> Upserted[Any]: ...
-async def upsert(
-    session: AsyncSession,
-    model: Any,
-    values: Mapping[str, Any],
-    /,
-    *,
-    key: str | Sequence[str] | None = None,
-    update: str | Sequence[str] | None = None,
-) -> Upserted[Any]:
-    """Insert a row, or update the one with the same key, in one statement. See the synchronous function."""
-    return await session.run_sync(lambda sync: upserts.upsert(sync, model, values, key=key, update=update))
-
-
-async def bulk_upsert(
-    session: AsyncSession,
-    model: type[Any] | Table,
-    rows: Iterable[Mapping[str, Any]],
-    /,
-    *,
-    key: str | Sequence[str] | None = None,
-    update: str | Sequence[str] | None = None,
-    chunk_size: int = 10_000,
-) -> BulkUpserted:
-    """Insert rows, or update those with the same key. See the synchronous function."""
-    return await session.run_sync(
-        lambda sync: upserts.bulk_upsert(sync, model, rows, key=key, update=update, chunk_size=chunk_size),
-    )
-
-
-@overload
-async def paginate(
-    session: AsyncSession,
-    source: type[M] | TypedReturnsRows[tuple[M]],
-    /,
-    *,
-    page: int = 1,
-    size: int = 50,
-    counted: bool = True,
-) -> Page[M]: ...
-@overload
-async def paginate(
-    session: AsyncSession,
-    source: TypedReturnsRows[M],
-    /,
-    *,
-    page: int = 1,
-    size: int = 50,
-    counted: bool = True,
-) -> Page[M]: ...
-@overload
-async def paginate(
-    session: AsyncSession,
-    source: FromClause | Executable,
-    /,
-    *,
-    page: int = 1,
-    size: int = 50,
-    counted: bool = True,
-) -> Page[Any]: ...
-async def paginate(
-    session: AsyncSession,
-    source: Any,
-    /,
-    *,
-    page: int = 1,
-    size: int = 50,
-    counted: bool = True,
-) -> Page[Any]:
-    """Return a page of the rows, and how many there are in all. See the synchronous function."""
-    return await session.run_sync(lambda sync: pagination.paginate(sync, source, page=page, size=size, counted=counted))
-
-
-@overload
-async def paginate_by_key(
-    session: AsyncSession,
-    source: type[M] | TypedReturnsRows[tuple[M]],
-    /,
-    *,
-    secret: str | bytes,
-    cursor: str | None = None,
-    size: int = 50,
-) -> KeysetPage[M]: ...
-@overload
-async def paginate_by_key(
-    session: AsyncSession,
-    source: TypedReturnsRows[M],
-    /,
-    *,
-    secret: str | bytes,
-    cursor: str | None = None,
-    size: int = 50,
-) -> KeysetPage[M]: ...
-@overload
-async def paginate_by_key(
-    session: AsyncSession,
-    source: FromClause | Select[Any],
-    /,
-    *,
-    secret: str | bytes,
-    cursor: str | None = None,
-    size: int = 50,
-) -> KeysetPage[Any]: ...
-async def paginate_by_key(
-    session: AsyncSession,
-    source: Any,
-    /,
-    *,
-    secret: str | bytes,
-    cursor: str | None = None,
-    size: int = 50,
-) -> KeysetPage[Any]:
-    """Return the page of rows before or behind a cursor, or the first one. See the synchronous function."""
-    return await session.run_sync(
-        lambda sync: keysets.paginate_by_key(sync, source, secret=secret, cursor=cursor, size=size)
-    )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from sqlhelpers import ownership
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, NothingToWrite, Refused
 from sqlhelpers.histories import read_app
-from sqlhelpers.locks import alembic_alone
 from sqlhelpers.meant import no_app
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.revision_reports import WrittenRevision
@@ -101,7 +100,7 @@ class Draft:
         from alembic.util import to_tuple
 
         (self.history.require_revisions().folder / "versions").mkdir(exist_ok=True)
-        with alembic_alone(f"database {self.database.bind!r}", self.database.settings.lock_timeout):
+        with self.database.alembic_alone():
             *_, script = self.proposal.context.generate_scripts()
         assert script is not None
         return WrittenRevision(
@@ -157,7 +156,7 @@ def draft(connection: Connection, database: Database, wanted: Wanted) -> Draft:
     """
     history = authored(database, wanted)
     writer = _writer(database, history)
-    with alembic_alone(f"database {database.bind!r}", database.settings.lock_timeout):
+    with database.alembic_alone():
         proposal = _proposed(connection, database, history, writer, wanted)
     scripts = proposal.context.generated_revisions
     if not scripts or all(script.upgrade_ops is None or script.upgrade_ops.is_empty() for script in scripts):

@@ -92,6 +92,11 @@ class ConfiguredDatabase:
         """The URL, not yet resolved to a driver."""
         return database_url(self.bind, self.settings, self.hooks)
 
+    @property
+    def shown(self) -> str:
+        """The URL as it may be shown."""
+        return urls.mask(self.url)
+
     def checked_histories(self) -> Sequence[History]:
         """Return the histories, once it is sure that every migrations folder can be read and has one head.
 
@@ -148,7 +153,7 @@ class ConfiguredDatabase:
 
         folder = self.history(app).require_revisions().folder
         config = alembic_config(folder) if (folder / "env.py").is_file() else standalone_config(folder)
-        config.set_main_option("sqlalchemy.url", urls.mask(self.url).replace("%", "%%"))
+        config.set_main_option("sqlalchemy.url", self.shown.replace("%", "%%"))
         return config
 
     def latest(self, app: str | None = None) -> str | None:

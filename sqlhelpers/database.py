@@ -21,6 +21,7 @@ from sqlhelpers.settled import settled_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from sqlalchemy.engine import Connection, Engine
 
@@ -47,7 +48,7 @@ class Database(ConfiguredDatabase):
             histories: the apps in the order in which they are synced, checked.
             progress: told of every revision before it runs.
         """
-        settled = settled_report(engine, self.bind, urls.mask(self.url), histories, self.hooks)
+        settled = settled_report(engine, self.bind, self.shown, histories, self.hooks)
         if settled:
             return settled
         from sqlhelpers.migrations import sync_database  # here and below: what a run without work can do without
@@ -74,8 +75,7 @@ class Database(ConfiguredDatabase):
         Raises:
             LockTimeout: another run did not end in time.
         """
-        shown = urls.mask(self.url)
-        where = f"database {self.bind!r} ({shown})"
+        where = f"database {self.bind!r} ({self.shown})"
         with (
             locks.only_run(engine, where, self.settings.lock_timeout) as lock,
             locks.connected(engine, lock) as connection,
@@ -103,8 +103,11 @@ class Database(ConfiguredDatabase):
             alembic.ddl_statement_timeout,
             is_pooled=self.settings.pooler is not None,
         )
-        shown, patience = urls.mask(self.url), self.settings.lock_timeout
-        return Run(self.bind, shown, self.hooks, lock, limits, patience, progress)
+        return Run(self.bind, self.shown, self.hooks, lock, limits, self.settings.lock_timeout, progress)
+
+    def alembic_alone(self) -> AbstractContextManager[None]:
+        """Keep other runs of this process out, which would use the same Alembic."""
+        return locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout)
 
     @contextmanager
     def scratch(self, engine: Engine) -> Iterator[tuple[Connection, Run]]:
@@ -136,7 +139,7 @@ class Database(ConfiguredDatabase):
 
     def read(self, connection: Connection) -> DatabaseReport:
         """Return the state of every app."""
-        return read_status(connection, self.bind, urls.mask(self.url), self.histories)
+        return read_status(connection, self.bind, self.shown, self.histories)
 
     def journal(self, connection: Connection, app: str | None = None) -> tuple[JournalEntry, ...]:
         """Return what was done to ``app``, or to every app, the oldest first."""
@@ -185,12 +188,12 @@ class Database(ConfiguredDatabase):
 
         script = wanted or Script(targets=("head",))
         histories = self.chosen(app, several_heads=script.targets != ("head",))
-        with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
+        with self.alembic_alone():
             return all_as_sql(self.bind, histories, self.url.get_backend_name(), script)
 
     def check(self, connection: Connection) -> tuple[Finding, ...]:
         """Return what is wrong with the database."""
         from sqlhelpers import checks
 
-        with locks.alembic_alone(f"database {self.bind!r}", self.settings.lock_timeout):
+        with self.alembic_alone():
             return checks.check(connection, self.histories, partial(self.scratch, connection.engine))

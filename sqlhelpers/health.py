@@ -36,7 +36,7 @@ from sqlalchemy import Integer, column, exc, literal_column, select, table, unio
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
-from sqlhelpers.answers import answer_to
+from sqlhelpers.answers import answer_to, codes_of
 from sqlhelpers.dialects import failures_named
 from sqlhelpers.exceptions import DatabaseFailure, SqlhelpersError
 from sqlhelpers.report import Readiness
@@ -224,7 +224,7 @@ def _detail(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, DBAPIError):
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_LOCKED:
+        if codes_of(error) & _SQLITE_LOCKED:
             return "locked"
         if error.statement is not None and answer_to(error) is None:
             return "failed"
@@ -233,13 +233,8 @@ def _detail(error: Exception) -> str:
 
 def _is_missing(error: DBAPIError) -> bool:
     """Tell whether an error says that there is no such table, or no such schema."""
-    original: Any = error.orig
-    if (getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)) in _NO_TABLE:
-        return True
-    number = original.args[0] if original is not None and original.args else None
-    return number == _MYSQL_NO_TABLE or "no such table" in str(number)
+    return bool(codes_of(error) & _NO_TABLE) or "no such table" in str(error.orig)
 
 
-_NO_TABLE = ("42P01", "3F000")  # PostgreSQL's undefined_table, invalid_schema_name
-_MYSQL_NO_TABLE = 1146  # ER_NO_SUCH_TABLE
-_SQLITE_LOCKED = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
+_NO_TABLE = frozenset(("42P01", "3F000", 1146))  # PostgreSQL's undefined_table, invalid_schema_name; ER_NO_SUCH_TABLE
+_SQLITE_LOCKED = frozenset((5, 6))  # SQLITE_BUSY, SQLITE_LOCKED

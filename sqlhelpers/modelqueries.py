@@ -108,8 +108,7 @@ class AsyncModelQueries:
         """
         if second:
             session, first = first, *second
-        found: Self | None = await asyncqueries.get_by_pk(first, session=session, model=cls)
-        return found
+        return await asyncqueries.get_by_pk(first, session=session, model=cls)
 
     @classmethod
     async def get_one(cls, session: AsyncSession, /, **attrs: Any) -> Self:
@@ -119,8 +118,7 @@ class AsyncModelQueries:
             NoResultFound: there is none.
             MultipleResultsFound: there are several.
         """
-        found: Self = await asyncqueries.get_one(session, cls, **attrs)
-        return found
+        return await asyncqueries.get_one(session, cls, **attrs)
 
     @classmethod
     async def get_or_create(
@@ -134,8 +132,7 @@ class AsyncModelQueries:
 
         See the function ``get_or_create``.
         """
-        found: tuple[Self, bool] = await asyncqueries.get_or_create(session, cls, defaults, **attrs)
-        return found
+        return await asyncqueries.get_or_create(session, cls, defaults, **attrs)
 
     @classmethod
     async def update_or_create(
@@ -150,5 +147,4 @@ class AsyncModelQueries:
 
         See the function ``update_or_create``.
         """
-        found: tuple[Self, bool] = await asyncqueries.update_or_create(session, cls, defaults, create_defaults, **attrs)
-        return found
+        return await asyncqueries.update_or_create(session, cls, defaults, create_defaults, **attrs)

@@ -71,7 +71,7 @@ def migrated(
                 made = _unowned(empty, histories) - there
             yield empty, frozenset(made)
     except SQLAlchemyError as error:
-        reason = urls.scrub(" ".join(str(getattr(error, "orig", None) or error).split()), database.url)
+        reason = urls.scrub(str(getattr(error, "orig", None) or error), database.url)
         raise DatabaseFailure(f"database {database.bind!r}: no scratch database can be made: {reason}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property, partial
@@ -167,6 +166,10 @@ class Runtime:
 
         return self.perform_on_all(binds, work, seen, wait=wait)
 
+    async def async_run_sync(self, binds: Sequence[str] = ()) -> tuple[DatabaseReport, ...]:
+        """Do as ``run_sync`` with the async managers, in the running event loop; the first that fails ends it."""
+        return tuple([await self.async_manager(bind).sync_apps() for bind in self.binds(binds)])
+
     def status(
         self,
         binds: Sequence[str] = (),
@@ -239,7 +242,9 @@ class Runtime:
         database = self.database(bind)
         with failures_named(bind, database.url):
             if not self.plugins.has_sync_driver(database.url):
-                return perform_async(database, work, wait)
+                from sqlhelpers.aio import perform
+
+                return perform(database, work, wait)
             manager = self.manager(bind)
             if wait:
                 manager.wait(wait)
@@ -282,16 +287,3 @@ class Runtime:
 
     async def __aexit__(self, *_: object) -> None:
         await self.dispose_async()
-
-
-def perform_async(database: Database, work: Callable[[AsyncDatabaseManager], Any], wait: float) -> Any:
-    """Let ``work`` use an async manager, in an event loop of its own."""
-    from sqlhelpers.aio import AsyncDatabaseManager
-
-    async def perform() -> Any:
-        async with AsyncDatabaseManager.serving(database) as manager:
-            if wait:
-                await manager.wait(wait)
-            return await work(manager)
-
-    return asyncio.run(perform())

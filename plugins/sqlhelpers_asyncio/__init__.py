@@ -67,7 +67,7 @@ def run(
     async def whole() -> R:
         attached = attach(asyncio.get_running_loop(), runtime)
         if sync:
-            await _sync(attached)
+            await attached.async_run_sync()
         return await main(*args)
 
     try:
@@ -92,7 +92,7 @@ async def running(runtime: Runtime | None = None, *, sync: bool = False) -> Asyn
     async with _keep(loop, runtime) as kept:
         try:
             if sync:
-                await _sync(kept)
+                await kept.async_run_sync()
             yield kept
         finally:
             delattr(loop, _RUNTIME)
@@ -187,11 +187,6 @@ def _keep(loop: asyncio.AbstractEventLoop, runtime: Runtime | None) -> Runtime:
     kept = Runtime() if runtime is None else runtime
     setattr(loop, _RUNTIME, kept)
     return kept
-
-
-async def _sync(runtime: Runtime) -> None:
-    for bind in runtime.binds():
-        await runtime.async_manager(bind).sync()
 
 
 @dataclass(frozen=True)

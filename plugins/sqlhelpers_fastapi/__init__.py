@@ -100,8 +100,8 @@ def attach(
     @asynccontextmanager
     async def lifespan(started: FastAPI) -> AsyncIterator[Any]:
         async with attached:
-            for bind in attached.binds() if sync else ():
-                await attached.async_manager(bind).sync()
+            if sync:
+                await attached.async_run_sync()
             async with inner(started) as state:
                 yield state
 

@@ -11,6 +11,7 @@ from sqlhelpers import urls
 from sqlhelpers.doctor import connecting, installation, mysql, postgresql, sqlitefile, states
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error
 from sqlhelpers.exceptions import SqlhelpersError
+from sqlhelpers.histories import read_status
 from sqlhelpers.locks import holder_of
 from sqlhelpers.report import DatabaseStatus
 
@@ -155,7 +156,9 @@ class _Examination:
         yield from states.examine_lock(self._holder)
 
     def _read_states(self) -> Iterator[Diagnosis]:
-        self._states = states.read_states(self._connection, self._examined.histories)
+        examined = self._examined
+        report = read_status(self._connection, examined.bind, examined.shown, examined.histories)
+        self._states = [*zip(examined.histories, report.apps, strict=True)]
         yield from states.examine_states(self._states, self._holder)
 
     @property

@@ -64,6 +64,11 @@ def error(subject: str, text: str, advice: str, exit_status: int = FAILED) -> Di
     return Diagnosis(subject=subject, level="error", text=text, advice=advice, exit_status=exit_status)
 
 
+def of_run(subject: str, text: str, advice: str, *, is_pending: bool) -> Diagnosis:
+    """Return what is wrong for runs only, and so not before there is something for the next one to do."""
+    return error(subject, f"{text}, as the next run has to", advice) if is_pending else note(subject, text, advice)
+
+
 def of_error(subject: str, raised: SqlhelpersError, advice: str = "") -> Iterator[Diagnosis]:
     """Yield a diagnosis for each line of an error, whose text says how to go on unless there is ``advice``."""
     for line in raised.lines:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from sqlhelpers.doctor.connecting import examine_pool
-from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, note, ok, warning
+from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, note, of_run, ok, warning
 from sqlhelpers.scratch import PREFIX
 
 if TYPE_CHECKING:
@@ -120,11 +120,7 @@ def examine_permissions(connection: Connection, examined: Examined, *, is_pendin
     if runs:
         said = f"{user} has no {', '.join(runs)} on {database}"
         step = f"GRANT {', '.join(runs)} ON {database}.* TO {_quoted(user)}, or run revisions as another user"
-        yield (
-            error("permissions", f"{said}, as the next run has to", step)
-            if is_pending
-            else note("permissions", said, step)
-        )
+        yield of_run("permissions", said, step, is_pending=is_pending)
     if not sessions and not runs:
         yield ok("permissions", f"{user} may read, write and change all of {database}")
 

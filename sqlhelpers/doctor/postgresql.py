@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from sqlhelpers.doctor.connecting import examine_pool
-from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, note, ok, warning
+from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, of_run, ok, warning
 from sqlhelpers.journal import JOURNAL
 from sqlhelpers.scratch import PREFIX
 
@@ -111,19 +111,13 @@ def examine_permissions(connection: Connection, examined: Examined, *, is_pendin
             step = f'CREATE SCHEMA "{schema}" AUTHORIZATION "{role}": a run does not create it'
             found.append(error("permissions", f"the schema {schema} does not exist", step))
         elif not row.usable:
-            found.append(
-                error(
-                    "permissions",
-                    f"{role} may not use the schema {schema}",
-                    f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"',
-                )
-            )
+            step = f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"'
+            found.append(error("permissions", f"{role} may not use the schema {schema}", step))
         else:
             if not row.creatable:
                 step = f'GRANT CREATE ON SCHEMA "{schema}" TO "{role}"'
-                found.append(
-                    _of_run(f"{role} may not create tables in the schema {schema}", step, is_pending=is_pending)
-                )
+                said = f"{role} may not create tables in the schema {schema}"
+                found.append(of_run("permissions", said, step, is_pending=is_pending))
             found += _of_tables(connection, schema, tables, str(role), is_pending=is_pending)
     yield from found or [ok("permissions", f"{role} may read, write and change all that it has here")]
 
@@ -168,21 +162,13 @@ def _of_tables(
     others = sorted({row.owner for row in rows if not row.owned})
     if others:
         lacking = [row.name for row in rows if not row.owned]
-        text_ = f"{role} may not change {listed(lacking)}, which belong to {listed(others)}"
-        yield _of_run(
-            text_, f'run revisions as {listed(others)}, or GRANT "{others[0]}" TO "{role}"', is_pending=is_pending
-        )
+        said = f"{role} may not change {listed(lacking)}, which belong to {listed(others)}"
+        step = f'run revisions as {listed(others)}, or GRANT "{others[0]}" TO "{role}"'
+        yield of_run("permissions", said, step, is_pending=is_pending)
 
 
 def _quoted(schema: str, names: Iterable[str]) -> str:
     return ", ".join(f'"{schema}"."{name}"' for name in names)
-
-
-def _of_run(said: str, step: str, *, is_pending: bool) -> Diagnosis:
-    """Return a diagnosis of what only runs need, which may be done by another role."""
-    return (
-        error("permissions", f"{said}, as the next run has to", step) if is_pending else note("permissions", said, step)
-    )
 
 
 _SCHEMA = """

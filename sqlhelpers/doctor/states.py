@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect
 
 from sqlhelpers.comparison import differences
-from sqlhelpers.dialects import refuse_hidden_tables
 from sqlhelpers.doctor import mysql, postgresql
 from sqlhelpers.doctor.findings import UNDECIDED, Diagnosis, Examined, counted, error, listed, note, ok, warning
-from sqlhelpers.existing import ExistingTables
-from sqlhelpers.histories import apps_of_version_tables, read_app
+from sqlhelpers.histories import apps_of_version_tables
 from sqlhelpers.report import DatabaseStatus
 
 if TYPE_CHECKING:
@@ -23,18 +21,6 @@ if TYPE_CHECKING:
     from sqlhelpers.report import AppReport
 
 _SHOWN = 5  # lines of drift
-
-
-def read_states(connection: Connection, histories: Sequence[History]) -> list[tuple[History, AppReport]]:
-    """Return the state of every app in a database.
-
-    Raises:
-        PermissionError: tables are hidden from the role that is connected.
-    """
-    names = {table.name for history in histories for table in history.tables}
-    refuse_hidden_tables(connection, names | {history.version_table for history in histories})
-    existing = ExistingTables(connection)
-    return [(history, read_app(connection, history, existing)) for history in histories]
 
 
 def examine_lock(holder: str) -> Iterator[Diagnosis]:

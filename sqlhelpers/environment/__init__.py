@@ -21,7 +21,7 @@ from alembic import context
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 
-from sqlhelpers import locks, ownership, urls
+from sqlhelpers import locks, ownership
 from sqlhelpers.comparison import settle_defaults
 from sqlhelpers.dialects import failures_named, schema_transaction
 from sqlhelpers.exceptions import AppError, Refused, SqlhelpersError
@@ -30,7 +30,7 @@ from sqlhelpers.manager import DatabaseManager
 from sqlhelpers.proposals import adjusted, autogenerate_options
 from sqlhelpers.report import DatabaseStatus
 from sqlhelpers.runs import Run, Steps
-from sqlhelpers.runtime import Runtime, perform_async
+from sqlhelpers.runtime import Runtime
 from sqlhelpers.schema_limits import NoLimits
 from sqlhelpers.scripts import ATTRIBUTE
 from sqlhelpers.settings import Settings
@@ -161,11 +161,13 @@ class _Served:
         def perform() -> None:
             database = self.database
             with failures_named(database.bind, database.url):
-                if not database.hooks.has_sync_driver(database.url):
-                    perform_async(database, lambda manager: getattr(manager, method)(*arguments), 0)
-                    return
-                with DatabaseManager.serving(database) as manager:
-                    getattr(manager, method)(*arguments)
+                if database.hooks.has_sync_driver(database.url):
+                    with DatabaseManager.serving(database) as manager:
+                        getattr(manager, method)(*arguments)
+                else:
+                    from sqlhelpers import aio
+
+                    aio.perform(database, lambda manager: getattr(manager, method)(*arguments))
 
         if isinstance(self.manager, DatabaseManager):
             getattr(self.manager, method)(*arguments)
@@ -197,7 +199,7 @@ class _Served:
 
     def _change_in(self, connection: Connection) -> None:
         """Do what changes the database, on a connection that was given."""
-        bind, shown, seconds = self.database.bind, urls.mask(self.database.url), self.database.settings.lock_timeout
+        bind, shown, seconds = self.database.bind, self.database.shown, self.database.settings.lock_timeout
         with locks.only_run(connection.engine, f"database {bind!r} ({shown})", seconds) as lock:
             self._change(connection, Run(bind, shown, self.database.hooks, lock, NoLimits(), seconds))
 

@@ -17,7 +17,6 @@ from sqlhelpers import signals
 from sqlhelpers.sessions import opened
 from sqlhelpers.shell import prompt
 from sqlhelpers.shell.names import TOOLS, ModelNames, model_names
-from sqlhelpers.urls import mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,7 +153,7 @@ def _banner(manager: DatabaseManager | AsyncDatabaseManager, models: ModelNames,
     wait, kind = ("await ", "async") if is_async else ("", "sync")
     lines = [
         f"sqlhelpers {version('sqlhelpers')}, Python {sys.version.split()[0]}, SQLAlchemy {version('sqlalchemy')}",
-        f"database {manager.bind}: {mask(manager.database.url)}",
+        f"database {manager.bind}: {manager.database.shown}",
         f"session  {kind}; nothing is committed unless you do: {wait}session.commit()",
         f"models   {', '.join(sorted(models.single)) or 'none'}",
         f"also     {', '.join(sorted(others))}; await works at the prompt",
