@@ -174,7 +174,7 @@ runtime.dispose()
 
 
 @pytest.mark.parametrize("forked", ["psycopg", "pymysql"], indirect=True)
-def test_a_fork_does_not_keep_the_lock_of_a_killed_parent(forked):
+def test_a_fork_does_not_keep_the_lock_of_a_killed_parent(forked, command):
     """A child that was forked during a run has nothing of its lock: ``kill -9`` of the parent frees it."""
     forked.revision("r4", WAITING)
     parent = forked.children.python(LEAVES_A_CHILD)
@@ -186,7 +186,7 @@ def test_a_fork_does_not_keep_the_lock_of_a_killed_parent(forked):
         parent.kill()
         forked.let_go("r4")
         with within(3):
-            done = forked.start().finish()
+            done = command("run-sync")
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
