@@ -281,7 +281,7 @@ def slow(url):
     """Return a statement that takes half a minute."""
     if url.startswith("sqlite"):
         # a recursive query: SQLite has nothing that sleeps
-        return "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000000) SELECT count(*) FROM c"
+        return "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000000) SELECT count(*) FROM c"
     return "SELECT SLEEP(30)" if url.startswith("mariadb") else "SELECT pg_sleep(30)"
 
 
@@ -397,7 +397,7 @@ op.add_column("author", sa.Column("{revision}", sa.Integer))
 pathlib.Path("is-busy").touch()
 name = op.get_bind().dialect.name
 statements = {
-    "sqlite": "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000000) SELECT count(*) FROM c",
+    "sqlite": "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000000) SELECT count(*) FROM c",
     "postgresql": "SELECT pg_sleep(30)",
 }
 for _ in range(60):
