@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from databases import rows
+import databases
+from databases import AUTHOR, BOOK, TITLE, rows
 from processes import until
 from projects import revision_text
 
@@ -24,33 +25,12 @@ if TYPE_CHECKING:
 #: How often the tests about concurrent runs repeat themselves: SQLHELPERS_ROUNDS=20 make test ARGS=tests/faults
 ROUNDS = int(os.environ.get("SQLHELPERS_ROUNDS", "1"))
 
-MODELS = """
-from sqlalchemy import ForeignKey, MetaData, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlhelpers import NAMING_CONVENTION
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
+MODELS = f"""{databases.MODELS}
 
 class Ran(Base):
     __tablename__ = "ran"
     id: Mapped[int] = mapped_column(primary_key=True)
     revision: Mapped[str] = mapped_column(String(32))
-
-
-class Author(Base):
-    __tablename__ = "author"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(50))
-
-
-class Book(Base):
-    __tablename__ = "book"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    author_id: Mapped[int] = mapped_column(ForeignKey("author.id", ondelete="CASCADE"))
-    title: Mapped[str | None] = mapped_column(String(50), index=True)
 """
 
 RAN = """op.create_table(
@@ -60,21 +40,6 @@ RAN = """op.create_table(
     sa.PrimaryKeyConstraint("id", name=op.f("pk_ran")),
 )
 """
-AUTHOR = """op.create_table(
-    "author",
-    sa.Column("id", sa.Integer, nullable=False),
-    sa.Column("name", sa.String(50), nullable=False),
-    sa.PrimaryKeyConstraint("id", name=op.f("pk_author")),
-)"""
-BOOK = """op.create_table(
-    "book",
-    sa.Column("id", sa.Integer, nullable=False),
-    sa.Column("author_id", sa.Integer, nullable=False),
-    sa.PrimaryKeyConstraint("id", name=op.f("pk_book")),
-    sa.ForeignKeyConstraint(["author_id"], ["author.id"], name=op.f("fk_book_author_id_author"), ondelete="CASCADE"),
-)"""
-TITLE = """op.add_column("book", sa.Column("title", sa.String(50)))
-op.create_index(op.f("ix_book_title"), "book", ["title"])"""
 
 #: Tells that it is here, and waits to be told to go on.
 WAIT = """import os, pathlib, time

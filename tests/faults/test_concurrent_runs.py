@@ -143,7 +143,7 @@ def test_two_databases_upgraded_at_once_in_one_process_are_never_mixed_up(shop, 
                 assert rows(url, "SELECT c4, c5, c6 FROM author") == []
 
 
-def test_a_holder_that_keeps_the_lock_is_named(shop, place):
+def test_a_holder_that_keeps_the_lock_is_named(shop, place, command):
     """Who waits in vain ends with status 4 and says who holds the lock; nothing has been changed."""
     shop.use(place, lock_timeout=1)
     shop.upgrade("r3")
@@ -151,7 +151,7 @@ def test_a_holder_that_keeps_the_lock_is_named(shop, place):
     holder = shop.start_at("r4")
     before = position(place)
 
-    refused = shop.start().finish()
+    refused = command("run-sync")
 
     assert refused.status == 4, refused
     assert len(refused.errors) == 1

@@ -7,7 +7,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from callers import PATIENCE, within
+from callers import PATIENCE, Caller, within
 from databases import app_tables, connected, execute, rows, snapshot
 from processes import until
 from shops import (
@@ -89,13 +89,13 @@ def test_kill_9_in_a_revision_leaves_no_trace(behind, place, kind):
 
     behind.let_go("r5")
     assert snapshot(place) == before
-    assert behind.start().finish().status == 0
+    behind.sync()
     assert ran(place) == [*ONCE_EACH, "r4", "r5"]
 
 
 @cannot_undo_ddl
 @both_kinds
-def test_kill_9_in_a_revision_that_cannot_be_undone_is_told(behind, place, kind):
+def test_kill_9_in_a_revision_that_cannot_be_undone_is_told(behind, place, kind, command):
     """The next run ends with status 3, names the revision and the way out, and changes nothing, however often."""
     behind.revision("r4")
     behind.revision("r5", WAITING)
@@ -104,7 +104,7 @@ def test_kill_9_in_a_revision_that_cannot_be_undone_is_told(behind, place, kind)
 
     before = snapshot(place)
     behind.let_go("r5")
-    for refused in (behind.start().finish(), behind.children.python(ASYNC_ONLY, "run-sync").finish()):
+    for refused in (command("run-sync"), behind.children.python(ASYNC_ONLY, "run-sync").finish()):
         assert refused.status == 3, refused
         assert len(refused.errors) == 1
         assert re.search(r"\br5\b.*sqlhelpers repair shop", refused.stderr)
@@ -145,7 +145,7 @@ def test_a_killed_holder_delays_the_others_under_two_seconds(behind, place, kind
 
 
 @undoes_ddl
-def test_kill_9_during_create_leaves_no_trace(shop, place):
+def test_kill_9_during_create_leaves_no_trace(shop, place, command):
     """A database in which the first tables were being created is empty again, and is created by the next run."""
     shop.use(place, bootstrap="models")
     shop.project.write("shop/models.py", MODELS + WAIT_IN_CREATE)
@@ -154,7 +154,7 @@ def test_kill_9_during_create_leaves_no_trace(shop, place):
 
     shop.let_go("create")
     assert snapshot(place) == {}
-    assert "created at r3" in shop.start().finish().stdout
+    assert "created at r3" in command("run-sync").stdout
 
 
 @cannot_undo_ddl
@@ -224,43 +224,43 @@ def test_an_exception_half_way_undoes_everything(behind, place, kind):
     assert re.search(r"revision r5 of app 'shop' failed \(.*r5.py\): RuntimeError: half-way", failed.errors[0])
     assert snapshot(place) == before
     behind.revision("r5")
-    assert behind.start().finish().status == 0
+    behind.sync()
     assert ran(place) == [*ONCE_EACH, "r4", "r5"]
 
 
 @cannot_undo_ddl
 @both_kinds
-def test_an_exception_half_way_that_cannot_be_undone_is_told(behind, place, kind):
+def test_an_exception_half_way_that_cannot_be_undone_is_told(behind, place, kind, command):
     """The run ends with status 1, the next one with status 3, and a person says when it was mended."""
     behind.revision("r4", HALF_WAY)
     child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
 
-    failed, refused = child.finish(), behind.start().finish()
+    failed, refused = child.finish(), command("run-sync")
 
     assert failed.status == 1
     assert refused.status == 3
     assert re.search(r"\br4\b.*sqlhelpers repair shop", refused.stderr)
     execute(place, "ALTER TABLE author DROP COLUMN r4")
-    assert behind.start("repair", "shop", "--rolled-back").finish().status == 0
+    assert command("repair", "shop", "--rolled-back").status == 0
     behind.revision("r4")
-    assert behind.start().finish().status == 0
+    behind.sync()
     assert position(place) == ["r4"]
 
 
 @cannot_undo_ddl
-def test_a_revision_that_failed_before_it_changed_anything_runs_again(behind, place):
+def test_a_revision_that_failed_before_it_changed_anything_runs_again(behind, place, command):
     """An error before its first statement leaves nothing to repair."""
     behind.revision("r4", "1 / 0")
-    failed = behind.start().finish()
+    failed = command("run-sync")
     behind.revision("r4")
 
     assert failed.status == 1
-    assert behind.start().finish().status == 0
+    behind.sync()
     assert position(place) == ["r4"]
 
 
 @both_kinds
-def test_a_connection_that_is_lost_in_the_first_statement_is_told(shop, mariadb_url, mariadb_proxy, kind):
+def test_a_connection_that_is_lost_in_the_first_statement_is_told(shop, mariadb_url, mariadb_proxy, kind, command):
     """The server may go on with it: the revision stays in the journal, and the next run ends with status 3."""
     shop.use(mariadb_proxy.url(mariadb_url))
     shop.upgrade("r3")
@@ -274,7 +274,7 @@ def test_a_connection_that_is_lost_in_the_first_statement_is_told(shop, mariadb_
         mariadb_proxy.reset()
         failed = child.finish()
 
-    refused = shop.start().finish()
+    refused = command("run-sync")
     assert failed.status == 1, failed
     assert refused.status == 3, refused
     assert re.search(r"\br4\b.*sqlhelpers repair shop", refused.stderr)
@@ -293,7 +293,7 @@ def test_a_first_statement_that_is_refused_is_tried_again(behind, place, kind):
 
     assert failed.status == 1, failed
     assert rows(place, "SELECT revision FROM sqlhelpers_journal WHERE finished IS NULL") == []
-    assert behind.start().finish().status == 0
+    behind.sync()
     assert ran(place) == [*ONCE_EACH, "r4"]
 
 
@@ -413,7 +413,7 @@ def test_a_run_that_has_lost_its_lock_stops(behind, place, kind, request):
     assert "r5" not in ran(place)
     if not place.startswith("mariadb"):
         assert ran(place) == ONCE_EACH
-        assert behind.start().finish().status == 0
+        behind.sync()
         assert ran(place) == [*ONCE_EACH, "r4", "r5"]
 
 
@@ -451,7 +451,7 @@ def test_a_connection_that_is_lost_in_a_revision_undoes_the_run(behind, place, k
     assert failed.status == 1
     assert len(failed.stderr.splitlines()) == 1, failed
     assert ran(place) == ONCE_EACH
-    assert behind.start().finish().status == 0
+    behind.sync()
     assert ran(place) == [*ONCE_EACH, "r4"]
 
 
@@ -459,62 +459,30 @@ def test_a_connection_that_is_lost_in_a_revision_undoes_the_run(behind, place, k
 @both_kinds
 def test_a_failed_revision_leaves_the_manager_usable(behind, place, kind):
     """After the error the same manager answers, and has no connection checked out."""
-    if place.startswith("mariadb"):
-        behind.revision("r4", "1 / 0")
-    else:
-        behind.revision("r4", HALF_WAY)
-
-    with behind.runtime() as runtime, pytest.raises(MigrationFailed, match="r4"):
-        runtime.manager().sync()
-    child = behind.children.python(TRIES_TWICE, kind)
-    behind.wait_for(child, "first")
+    behind.revision("r4", "1 / 0" if place.startswith("mariadb") else HALF_WAY)
+    caller = Caller(behind.runtime(), is_async=kind == "async")
+    with pytest.raises(MigrationFailed, match="r4"):
+        caller.call("sync")
     behind.revision("r4")
-    behind.let_go("first")
 
-    assert child.finish().stdout.split() == ["MigrationFailed", "UPGRADED", "0"]
-
-
-#: Tries to sync, tells that it has failed, tries again, and prints what came of both and how many connections are out.
-TRIES_TWICE = """
-import asyncio, os, pathlib, sys, time
-from sqlhelpers import Runtime
-from sqlhelpers.exceptions import MigrationFailed
-
-runtime, is_async = Runtime(), sys.argv[1] == "async"
-
-
-async def twice():
-    manager = runtime.async_manager() if is_async else runtime.manager()
-    try:
-        await manager.sync() if is_async else manager.sync()
-    except MigrationFailed as error:
-        print(type(error).__name__)
-    pathlib.Path("at-first").write_text(str(os.getpid()))
-    deadline = time.monotonic() + 60
-    while not pathlib.Path("go-first").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    print((await manager.sync() if is_async else manager.sync()).name)
-    print(manager.engine.pool.checkedout())
-    await runtime.dispose_async()
-
-
-asyncio.run(twice())
-"""
+    assert caller.call("sync") is SyncResult.UPGRADED
+    assert caller.checked_out == 0
+    caller.close()
 
 
 @pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
-def test_what_an_autocommit_block_has_committed_is_not_run_again(behind, place):
+def test_what_an_autocommit_block_has_committed_is_not_run_again(behind, place, command):
     """When a later revision fails, the position of one that has committed for itself stays."""
     body = "with op.get_context().autocommit_block():\n    op.create_index('ix_author_name', 'author', ['name'])"
     behind.revision("r4", body)
     behind.revision("r5", HALF_WAY)
 
-    failed = behind.start().finish()
+    failed = command("run-sync")
     behind.revision("r5")
 
     assert failed.status == 1
     assert position(place) == ["r4"]
-    assert behind.start().finish().status == 0
+    behind.sync()
     assert ran(place) == [*ONCE_EACH, "r4", "r5"]
 
 
@@ -527,7 +495,7 @@ def test_the_lock_file_of_a_killed_run_is_no_lock(behind, place):
     behind.revision("r4")
 
     assert list(behind.project.folder.parent.glob("test.db-lock"))
-    assert behind.start().finish().status == 0
+    behind.sync()
 
 
 @pytest.mark.parametrize("place", ["sqlite", "postgresql", "mariadb"], indirect=True)

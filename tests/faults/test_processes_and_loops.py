@@ -174,7 +174,7 @@ runtime.dispose()
 
 
 @pytest.mark.parametrize("forked", ["psycopg", "pymysql"], indirect=True)
-def test_a_fork_does_not_keep_the_lock_of_a_killed_parent(forked):
+def test_a_fork_does_not_keep_the_lock_of_a_killed_parent(forked, command):
     """A child that was forked during a run has nothing of its lock: ``kill -9`` of the parent frees it."""
     forked.revision("r4", WAITING)
     parent = forked.children.python(LEAVES_A_CHILD)
@@ -186,7 +186,7 @@ def test_a_fork_does_not_keep_the_lock_of_a_killed_parent(forked):
         parent.kill()
         forked.let_go("r4")
         with within(3):
-            done = forked.start().finish()
+            done = command("run-sync")
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
@@ -281,7 +281,7 @@ def slow(url):
     """Return a statement that takes half a minute."""
     if url.startswith("sqlite"):
         # a recursive query: SQLite has nothing that sleeps
-        return "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000000) SELECT count(*) FROM c"
+        return "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000000) SELECT count(*) FROM c"
     return "SELECT SLEEP(30)" if url.startswith("mariadb") else "SELECT pg_sleep(30)"
 
 
@@ -397,7 +397,7 @@ op.add_column("author", sa.Column("{revision}", sa.Integer))
 pathlib.Path("is-busy").touch()
 name = op.get_bind().dialect.name
 statements = {
-    "sqlite": "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000000) SELECT count(*) FROM c",
+    "sqlite": "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 300000000) SELECT count(*) FROM c",
     "postgresql": "SELECT pg_sleep(30)",
 }
 for _ in range(60):

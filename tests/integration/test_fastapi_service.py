@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import signal
 import socket
-import sys
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
+import services
 from databases import connected, execute, rows
-from processes import Children, until
+from processes import until
 from projects import revision_text
 from servers import PostgresServer
 from sqlalchemy import make_url, text
@@ -153,7 +152,7 @@ class Service:
     """
 
     url: str
-    child: object
+    child: services.Service
     http: httpx.Client
 
     def post(self, path):
@@ -186,8 +185,7 @@ def start(project, tmp_path):
     """Return a function that starts the service on a database, with options of the engine."""
     project.write_app("shop", MODELS, {"r1.py": revision_text("r1")})
     project.write("service.py", SERVICE)
-    children = Children(project.folder, tmp_path)
-    clients = []
+    started, clients = [], []
 
     def start(url, **options):
         lines = "".join(f"{name} = {value}\n" for name, value in options.items())
@@ -195,20 +193,20 @@ def start(project, tmp_path):
             '[tool.sqlhelpers.apps.shop]\npackage = "shop"\n'
             f'[tool.sqlhelpers.databases.default.sqlalchemy]\nurl = "{url}"\n{lines}'
         )
-        command = "-m", "uvicorn", "service:app", "--port", "0"
-        child = children.start(sys.executable, *command)
-        until(lambda: "running on" in child.printed or not child.is_running, "the service listens")
-        assert child.is_running, child.printed
-        address = re.search(r"running on (http://\S+)", child.printed)[1]
+        child = services.Service("service:app", project.folder, {}, tmp_path / "service")
+        started.append(child)
         limits = httpx.Limits(max_keepalive_connections=0)  # uvicorn closes a connection after an error
-        clients.append(httpx.Client(base_url=address, limits=limits, timeout=30, trust_env=False))
+        clients.append(httpx.Client(base_url=child.url, limits=limits, timeout=60, trust_env=False))
+        clients[-1].get("/livez")  # which is answered when it is up
         return Service(url, child, clients[-1])
 
     yield start
     for client in clients:
         client.close()
-    children.end()
-    printed = "".join(child.printed for child in children.all)
+    for child in started:
+        if child.is_running:
+            child.kill()
+    printed = "".join(child.printed for child in started)
     assert not [password for password in MADE_UP if password in printed]
 
 
