@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from processes import until
 from sqlalchemy import text
 
 from sqlhelpers import DatabaseSettings
@@ -73,15 +72,15 @@ def test_one_run_at_a_time_and_who_it_is(engine):
         with pytest.raises(LockTimeout) as caught:
             elsewhere(run, engine, 0.2)
 
+    user, shown = engine.url.username, re.escape(f"sqlhelpers {me()}"[:63])
+    named = {
+        "sqlite": re.escape(f"{me()} ({engine.url.database}-lock)"),
+        "postgresql": rf"process \d+ '{shown}' of role {user} at 127\.0\.0\.1",
+        "mariadb": rf"connection \d+ of {user} at 127\.0\.0\.1:\d+",
+    }
+
     assert str(caught.value) == f"the shop: another run has not ended within 0.2 s (lock_timeout): it is {name}"
-    assert re.fullmatch(
-        {
-            "sqlite": rf"{re.escape(me())} \({engine.url.database}-lock\)",
-            "postgresql": rf"process \d+ 'sqlhelpers {re.escape(me())}'.* of role {engine.url.username} at 127\.0\.0\.1",
-            "mariadb": rf"connection \d+ of {engine.url.username} at 127\.0\.0\.1:\d+",
-        }[engine.dialect.name],
-        name,
-    )
+    assert re.fullmatch(named[engine.dialect.name], name)
     assert holder(engine) == ""
     assert elsewhere(run, engine)
 
@@ -99,9 +98,8 @@ def test_a_run_waits_for_its_turn(engine):
 
 def test_a_run_within_a_run_is_refused_at_once(engine):
     """It would wait for itself."""
-    with only_run(engine, "the shop", 5):
-        with pytest.raises(LockTimeout, match="the shop: this is called by a revision or a hook"):
-            run(engine, 60)
+    with only_run(engine, "the shop", 5), pytest.raises(LockTimeout, match="the shop: this is called by a revision"):
+        run(engine, 60)
 
     assert run(engine)
 
@@ -109,7 +107,7 @@ def test_a_run_within_a_run_is_refused_at_once(engine):
 def test_one_run_in_a_process_whatever_the_database(engine):
     """Alembic knows one at a time; who waits is told for which."""
     with alembic_alone("the library", 5):
-        with pytest.raises(LockTimeout, match="the shop: another run in this process has not ended .*: the library"):
+        with pytest.raises(LockTimeout, match=r"the shop: another run in this process has not ended .*: the library"):
             elsewhere(run, engine)
         with pytest.raises(LockTimeout, match="called by a revision"):
             run(engine)
@@ -125,7 +123,7 @@ def test_what_is_set_on_a_connection_of_a_run_stays_there(engine):
         with pytest.raises(ZeroDivisionError), connected(engine, lock) as connection:
             connection.execute(text("CREATE TEMPORARY TABLE mine (id INTEGER)"))
             raise ZeroDivisionError
-        with engine.connect() as connection, pytest.raises(Exception, match="(?i)mine"):
+        with engine.connect() as connection, pytest.raises(Exception, match=r"(?i)mine"):
             connection.execute(text("SELECT * FROM mine"))
 
 
@@ -173,9 +171,11 @@ def test_where_to_look_first_on_a_server(engine):
 def test_a_folder_that_is_not_there_is_not_made(tmp_path):
     """Neither for the lock nor for who asks who holds it."""
     folder = tmp_path / "typo"
-    with engine_of(f"sqlite:///{folder}/x.db") as engine:
-        with pytest.raises(FileNotFoundError, match=f"the folder {folder} does not exist"):
-            run(engine)
+    with (
+        engine_of(f"sqlite:///{folder}/x.db") as engine,
+        pytest.raises(FileNotFoundError, match=f"folder {folder} does"),
+    ):
+        run(engine)
 
     assert not folder.exists()
 
@@ -201,7 +201,7 @@ def test_a_lock_whose_connection_is_lost_is_noticed(lock):
     lock.probe()
     lock._connection.connection.dbapi_connection.close()
 
-    with pytest.raises(DatabaseFailure, match="the connection that holds the lock is lost, so this run stops: ."):
+    with pytest.raises(DatabaseFailure, match=r"the connection that holds the lock is lost, so this run stops: ."):
         lock.probe()
 
 
@@ -222,7 +222,7 @@ def test_a_statement_of_a_run_can_be_ended(lock):
     with lock._connection.engine.connect() as connection:
         lock.abort(lock.session(connection))
 
-        with pytest.raises(Exception, match="(?i)gone away|lost connection"):
+        with pytest.raises(Exception, match=r"(?i)gone away|lost connection"):
             connection.execute(text("SELECT 1"))
 
 
