@@ -6,10 +6,12 @@ import contextvars
 import getpass
 import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import text
 
 from sqlhelpers import DatabaseSettings
@@ -17,7 +19,7 @@ from sqlhelpers.defaults import default_hooks
 from sqlhelpers.engines import make_engine
 from sqlhelpers.exceptions import DatabaseFailure, LockTimeout
 from sqlhelpers.locks import alembic_alone, connected, holder_of, may_look_first, only_run
-from sqlhelpers.server_locks import IN_THE_SERVER, me
+from sqlhelpers.server_locks import IN_THE_SERVER, Lock, me
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def holder(engine):
 def test_one_run_at_a_time_and_who_it_is(engine):
     """Who comes second is told who is first, waiting or not; afterwards anybody may."""
     assert holder(engine) == ""
-    with only_run(engine, "the shop", 5):
+    with only_run(engine, "the shop", 5) as lock:
         name = holder(engine)
         with pytest.raises(LockTimeout) as caught:
             elsewhere(run, engine, 0.2)
@@ -83,6 +85,7 @@ def test_one_run_at_a_time_and_who_it_is(engine):
     assert re.fullmatch(named[engine.dialect.name], name)
     assert holder(engine) == ""
     assert elsewhere(run, engine)
+    del lock  # whoever keeps it has let others have it
 
 
 def test_a_run_waits_for_its_turn(engine):
@@ -125,6 +128,33 @@ def test_what_is_set_on_a_connection_of_a_run_stays_there(engine):
             raise ZeroDivisionError
         with engine.connect() as connection, pytest.raises(Exception, match=r"(?i)mine"):
             connection.execute(text("SELECT * FROM mine"))
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "aborted"),
+    [
+        (lambda _: 1 / 0, ZeroDivisionError, []),
+        (lambda connection: connection.invalidate() or 1 / 0, ZeroDivisionError, ["this one"]),
+        (lambda _: None, None, []),
+        (lambda _: sys.exit(1), SystemExit, ["this one"]),
+    ],
+)
+def test_what_may_go_on_in_the_server_is_ended(sqlite_url, work, error, aborted):
+    """When a run is interrupted, or its connection is lost; an error says that the statement has ended."""
+    told = []
+
+    class Told(Lock):
+        def session(self, connection):
+            return "this one" if connection else None
+
+        def abort(self, statement_of):
+            told.append(statement_of)
+
+    expected = pytest.raises(error) if error else nullcontext()
+    with engine_of(sqlite_url) as engine, expected, connected(engine, Told()) as connection:
+        work(connection)
+
+    assert told == aborted
 
 
 def test_a_database_in_memory_outlives_a_run():
@@ -192,6 +222,14 @@ def test_asking_who_holds_the_lock_of_a_file_makes_none(tmp_path):
         assert holder(engine) == ""
         assert elsewhere(run, engine)
         assert (tmp_path / "x.db-lock").read_text() == ""
+
+
+def test_a_holder_that_has_not_said_its_name_yet(tmp_path):
+    """Who comes at that moment is told so, and not a name of nobody."""
+    with engine_of(f"sqlite:///{tmp_path}/x.db") as engine, FileLock(tmp_path / "x.db-lock"):
+        with pytest.raises(LockTimeout, match=r"\(lock_timeout\): nobody holds the lock just now$"):
+            elsewhere(run, engine)
+        assert elsewhere(holder, engine) == ""
 
 
 @IN_SERVERS
