@@ -16,7 +16,7 @@ PART := $(addprefix tests/,test_manager.py test_sessions.py test_settings.py tes
 	$(addprefix tests/plugins/,test_asyncio.py test_click.py test_fastapi.py test_flask.py)
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test coverage bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
+.PHONY: help demo serve test coverage mutants bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
 
 help: ## show what there is to make
 	@echo 'make TARGET; each sets up what it needs in $(VENV). ARGS="-k name" goes to pytest. Begin with: make demo, make test'
@@ -51,6 +51,10 @@ coverage: $(VENV)/.dev ## run the tests, and print the lines and branches that n
 
 bench: $(VENV)/.dev ## what all costs beside plain Alembic and SQLAlchemy, in a table and build/bench.json (FULL=1: all rounds)
 	@$(BIN)/python tests/benchmarks/everything.py $(if $(FULL),full)
+
+mutants: $(VENV)/.dev ## break core modules in small ways, and name what no test notices (MODULES="urls locks"; else all, an hour)
+	@$(INSTALL) --group mutants
+	@$(BIN)/python tests/mutants.py $(MODULES)
 
 check: lint types contracts docs wheel minimum pythons ## run every check but the tests on the newest versions
 
@@ -103,7 +107,7 @@ pythons: $(VENV)/.dev ## the tests but faults and integration on the newest othe
 	done
 
 constraints: $(VENV)/.dev ## write constraints.txt anew, with the newest versions
-	@$(BIN)/uv pip compile -q --upgrade --universal --all-extras --group dev \
+	@$(BIN)/uv pip compile -q --upgrade --universal --all-extras --group dev --group mutants \
 		--custom-compile-command 'make constraints' pyproject.toml -o constraints.txt
 
 docs-drawings: $(VENV)/.dev ## draw the bookshop anew for docs/drawing.md; needs Graphviz

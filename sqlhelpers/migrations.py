@@ -217,11 +217,6 @@ def upgrade(connection: Connection, run: Run, history: History, target: str = "h
     _move(connection, run, history, "upgrade", target)
 
 
-def downgrade(connection: Connection, run: Run, history: History, target: str) -> None:
-    """Undo the revisions that lead from ``target`` to where the database is; otherwise as ``upgrade``."""
-    _move(connection, run, history, "downgrade", target)
-
-
 def _move(connection: Connection, run: Run, history: History, action: str, target: str) -> Movement:
     if history.revisions is None:
         raise AppError(f"app {history.app!r} has no migrations")

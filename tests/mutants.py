@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import libcst as cst
-from mutmut import __main__ as mutmut, configuration
+from mutmut import __main__ as mutmut
+from mutmut import configuration
 from mutmut.mutation import file_mutation
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
@@ -28,19 +29,17 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[1]
 _NOTICED = {"killed", "timeout", "segfault"}
 _ON_SQLITE = ("-k", "not postgres and not mariadb and not pgbouncer")
-_RUNS = ("tests/test_moving.py", "tests/test_manager.py", "tests/test_revisions.py", "tests/test_revision_files.py")
-_LOCKS = ("tests/faults/test_concurrent_runs.py", "tests/integration/test_up_to_date.py", "tests/test_manager.py")
 
 #: What tells whether a module is broken: tests that take a few seconds together.
 TESTS = {
     "urls": ("tests/test_urls.py", "tests/test_engines.py", "tests/test_settings.py"),
     "queries": ("tests/test_queries.py", *_ON_SQLITE),
     "revision_files": ("tests/test_revision_files.py", "tests/test_revisions.py"),
-    "revision_graph": (*_RUNS, *_ON_SQLITE),
-    "revisions": (*_RUNS, "tests/test_environment.py", *_ON_SQLITE),
-    "migrations": (*_RUNS, "tests/integration/test_states.py", *_ON_SQLITE),
-    "locks": (*_LOCKS, "tests/faults/test_sqlite_files.py", *_ON_SQLITE),
-    "server_locks": (*_LOCKS, "-k", "not sqlite and not pgbouncer"),
+    "revision_graph": ("tests/test_revisions.py", "tests/test_revision_files.py"),
+    "revisions": ("tests/test_revisions.py", "tests/test_moving.py", "tests/test_environment.py", *_ON_SQLITE),
+    "migrations": ("tests/test_moving.py", "tests/test_manager.py", "tests/integration/test_states.py", *_ON_SQLITE),
+    "locks": ("tests/test_locks.py",),
+    "server_locks": ("tests/test_locks.py", "-k", "not sqlite"),
 }
 
 _TRANSPARENT = {"cached_property", "contextmanager", "property"}  # they may stay outside of what mutmut puts in

@@ -189,6 +189,26 @@ def test_what_has_not_changed_is_not_read_again(folder, opened):
     assert opened == []
 
 
+@pytest.mark.usefixtures("settled")
+def test_what_was_read_is_sure_until_a_file_changes(folder):
+    """A database that is found up to date is believed only if no revision can have come since."""
+    files = RevisionFiles(folder)
+    before = files.graph()
+
+    assert before.is_current()
+
+    write(folder, "c", plain("c3", "b2"))
+
+    assert not before.is_current()
+    assert files.graph().is_current()
+    assert not before.is_current()
+
+
+def test_what_was_read_a_moment_ago_is_not_sure(folder):
+    """The file could change within the same tick of the clock."""
+    assert not RevisionFiles(folder).graph().is_current()
+
+
 def test_threads_that_come_at_once_get_the_same_answer(folder, monkeypatch):
     """One that comes while another is still reading for the first time is not told that there is nothing."""
     files, found = RevisionFiles(folder), list[list[str]]()

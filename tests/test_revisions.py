@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from sqlhelpers.exceptions import AppError
 from sqlhelpers.revision_files import RevisionFiles
+from sqlhelpers.revision_graph import _chained
 from sqlhelpers.revisions import Revisions
 from sqlhelpers.scripts import alembic_config
 
@@ -59,6 +60,34 @@ def test_heads_and_ways_are_alembics(history):
         for current, target in ways(heads, [each[0] for each in history]):
             expected = outcome(lambda: by_alembic(current, target))  # noqa: B023
             assert outcome(lambda: ours.between(current, target)) == expected, (current, target)  # noqa: B023
+
+
+@settings(max_examples=int(os.environ.get("SQLHELPERS_EXAMPLES", "60")), deadline=None)
+@given(histories())
+def test_alembic_is_not_asked_for_what_is_plain(history):
+    """It takes its time: whether files fit together, and the way along a chain, are found out without it."""
+    names = [each[0] for each in history]
+    follows = all(downs == names[:place][-1:] for place, (_, downs, _, _) in enumerate(history))
+    needs, labels = any(each[3] for each in history), any(each[2] for each in history)
+    with TemporaryDirectory() as name:
+        write(Path(name), history)
+        graph = RevisionFiles(Path(name)).graph()
+
+    assert graph.is_sound
+    assert graph.between(graph.heads, "heads") == (() if len(graph.heads) == 1 else None)
+    assert _chained(graph.files) == (names if follows and not needs else [])
+    if not follows or needs or labels:
+        assert graph.chain is None
+        return
+
+    assert list(graph.chain) == [file.revision for file in graph.files] == names
+    for end, target in enumerate(names, 1):
+        assert graph.between((), target) == tuple(names[:end])
+        for start, current in enumerate(names, 1):
+            way = tuple(names[start:end])
+            assert graph.between((current,), target) == (way if start <= end else None)
+    assert graph.between(tuple(names[:1]), "heads") == tuple(names[1:])
+    assert graph.between(("gone",), names[-1]) is graph.between((), "gone") is None
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
     """Without any of the driver packages, the error says what to install."""
     monkeypatch.setattr(urls, "find_spec", lambda _: None)
 
-    with pytest.raises(DriverNotInstalled, match=r"for mariadb .*asyncmy or aiomysql.*pip install 'sqlhelpers\[mysql\]'"):
+    with pytest.raises(DriverNotInstalled, match=r"mariadb .*asyncmy or aiomysql.*pip install 'sqlhelpers\[mysql\]'"):
         urls.resolve("mariadb://h/d", aio=True, drivers=DRIVERS)
 
     with pytest.raises(DriverNotInstalled, match=r"for postgresql .*\(psycopg\): pip install 'sqlhelpers\[postgres\]'"):
