@@ -52,5 +52,5 @@ def _socket_of(connection: Any) -> int:
     return int(transport.get_extra_info("socket").fileno())
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # there is none on Windows
     os.register_at_fork(after_in_child=_in_child)

@@ -226,5 +226,5 @@ def _new_process() -> None:
     _alembic = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # there is none on Windows
     os.register_at_fork(after_in_child=_new_process)

@@ -52,7 +52,7 @@ class Layer:
         """
         nested: dict[str, Any] = {}
         origins: dict[Path_, str] = {}
-        for name, text in sorted(variables.items()):
+        for name, text in sorted(variables.items(), key=lambda item: item[0].upper()):  # the more exact is later
             if name.upper().startswith(PREFIX):
                 path = tuple(name[len(PREFIX) :].lower().split("__"))
                 _place(nested, path, _decoded(text, f"{name}{where}"), f"{name}{where}")
@@ -145,11 +145,9 @@ def _configures(pyproject: Path) -> bool:
         return True
 
 
-def _between(folder: Path, top: Path) -> Iterator[Path]:
-    for place in (folder, *folder.parents):
-        yield place
-        if place == top:
-            return
+def _between(folder: Path, top: Path) -> tuple[Path, ...]:
+    places = (folder, *folder.parents)
+    return places[: places.index(top) + 1]
 
 
 def _secrets(folder: Path, *, named: bool) -> Layer:
@@ -209,8 +207,6 @@ def _place(nested: dict[str, Any], path: Path_, value: Any, origin: str) -> None
         if not isinstance(below, dict):
             raise SettingsError([f"{origin} goes into a setting that has a plain value already"])
         nested = below
-    if isinstance(nested.get(path[-1]), dict) and isinstance(value, dict):
-        _fill(value, nested[path[-1]])
     nested[path[-1]] = value
 
 

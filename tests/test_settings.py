@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -92,6 +93,23 @@ def test_json_in_a_variable(monkeypatch):
     assert set(Settings().databases) == {"default", "two"}
 
 
+def test_variables_in_any_case(monkeypatch):
+    """The one that names more of the path wins, however they are written."""
+    monkeypatch.setenv("SQLHELPERS_DATABASES__TWO", "sqlite:///exact.db")
+    monkeypatch.setenv("sqlhelpers_databases", '{"default": "sqlite:///a.db", "two": "sqlite:///b.db"}')
+
+    assert [url_of(Settings(), bind) for bind in ("default", "two")] == ["sqlite:///a.db", "sqlite:///exact.db"]
+
+
+def test_a_value_within_a_plain_value(monkeypatch):
+    """It is an error that names the variable."""
+    monkeypatch.setenv("SQLHELPERS_ADAPTER", "fastapi")
+    monkeypatch.setenv("SQLHELPERS_ADAPTER__NAME", "flask")
+
+    with pytest.raises(SettingsError, match="SQLHELPERS_ADAPTER__NAME goes into a setting that has a plain value"):
+        Settings()
+
+
 def test_database_url_stands_in_for_the_default_database(folder, monkeypatch):
     """DATABASE_URL is a variable like any other, so it wins over a file; our own name wins over it."""
     (folder / "pyproject.toml").write_text('[tool.sqlhelpers.databases]\ndefault = "sqlite:///x.db"\n')
@@ -108,9 +126,13 @@ def test_pyproject_is_found_upwards_and_its_paths_are_its_own(folder, monkeypatc
     """From a subfolder, relative paths still mean what they mean beside the file."""
     (folder / "pyproject.toml").write_text(
         '[tool.sqlhelpers.databases.default.sqlalchemy]\nurl = "sqlite:///x.db"\n'
-        '[tool.sqlhelpers.databases.default.alembic]\nmigrations_path = "migrations"\n',
+        '[tool.sqlhelpers.databases.default.alembic]\nmigrations_path = "migrations"\n'
+        '[tool.sqlhelpers.databases.other]\npooler = "transaction"\n'
+        '[tool.sqlhelpers]\nsecrets_dir = "secrets"\n',
     )
     (folder / ".env").write_text("SQLHELPERS_ADAPTER=fastapi\n")
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "sqlhelpers_databases__other").write_text("sqlite:///y.db")
     (folder / "below" / "deeper").mkdir(parents=True)
     monkeypatch.chdir(folder / "below" / "deeper")
 
@@ -119,6 +141,8 @@ def test_pyproject_is_found_upwards_and_its_paths_are_its_own(folder, monkeypatc
     assert url_of(settings) == f"sqlite:///{folder}/x.db"
     assert settings.databases["default"].alembic.migrations_path == folder / "migrations"
     assert settings.adapter == "fastapi"
+    assert settings.databases["other"].pooler == "transaction"
+    assert origin_of(settings, "databases.other.sqlalchemy.url").endswith(f"in {folder / 'secrets'}")
 
 
 def test_a_pyproject_of_somebody_else_is_passed_by(folder, monkeypatch):
@@ -217,6 +241,22 @@ def test_a_missing_secrets_directory_is_an_error():
     """A folder that was named has to be there."""
     with pytest.raises(SettingsError, match="nowhere is not a folder"):
         Settings(secrets_dir="nowhere")
+
+
+def test_files_that_cannot_be_read(folder, monkeypatch):
+    """They are not passed by: nobody knows what they say."""
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "database_url").write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=r"a secret in \S+ cannot be read"):
+        Settings(secrets_dir=folder / "secrets")
+
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (folder / "pyproject.toml").touch()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(SettingsError, match=r"pyproject\.toml cannot be read: Permission denied"):
+        Settings()
 
 
 def test_no_password_is_shown(monkeypatch):
