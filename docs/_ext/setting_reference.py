@@ -61,9 +61,8 @@ class SettingReference(SphinxDirective):
         text = "\n\n".join(_entry(path, name, field, model) for name, field in fields(model))
         made = self.parse_text_to_nodes(text)
         for signature in (found for node in made for found in node.findall(desc_signature)):
-            signature["_toc_name"] = signature["_toc_name"].rpartition(".")[
-                2
-            ]  # the whole name is too long for the margin
+            # the margin has no room for all of it
+            signature["_toc_name"] = signature["_toc_name"].rpartition(".")[2]
         return made
 
 
