@@ -6,7 +6,7 @@
 - ``console``: what follows ``$`` is run by bash. If the page shows output, that is what has to come; ``...`` stands
   for anything in a line, and alone for any number of lines; an identifier of twelve digits, as ``revision`` makes them,
   stands for any. A command that shows ``error:`` may fail, every other one
-  has to succeed; ``&`` leaves it running.
+  has to succeed; ``&`` leaves it running, until ``kill %1`` or the end of the page.
 - ``<!-- skip: next "why" -->`` before a block leaves it out. It shows in the source only.
 - ``<!-- invisible-code-block: python`` ... ``-->`` runs too, unseen: what a page takes for granted.
 - ``<!-- run by: tests/... -->`` in a page says that a test of its own runs its blocks, because there is more to see.
@@ -104,9 +104,7 @@ class PageRun:
                 except SkipTest:
                     self.skipped += 1
         finally:
-            for process in self._left_running:
-                process.terminate()
-                process.wait(_WITHIN)
+            self._stop()
             for metadata, tables in known.items():
                 metadata.clear()
                 for table in tables:
@@ -138,6 +136,9 @@ class PageRun:
 
     def _command(self, command: str, expected: str, where: str) -> None:
         command = _SHOWN_PORT.sub(rf"\1:{self._port}", self._installing(command))
+        if command == "kill %1":
+            self._stop()
+            return
         if command.endswith(" &"):
             self._start(command.removesuffix(" &"))
             return
@@ -180,6 +181,12 @@ class PageRun:
                 )
             )
         until(lambda: _listens(self._port), f"somebody listens: {command}")
+
+    def _stop(self) -> None:
+        while self._left_running:
+            process = self._left_running.pop()
+            process.terminate()
+            process.wait(_WITHIN)
 
     def _written(self, example: Example) -> bool:
         named = _FILE.match(example.parsed)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from sphinx.addnodes import desc_signature
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -58,7 +59,11 @@ class SettingReference(SphinxDirective):
         path = tuple((self.arguments or [""])[0].split(".")) if self.arguments else ()
         model = model_at(path)
         text = "\n\n".join(_entry(path, name, field, model) for name, field in fields(model))
-        return self.parse_text_to_nodes(text)
+        made = self.parse_text_to_nodes(text)
+        for signature in (found for node in made for found in node.findall(desc_signature)):
+            # the margin has no room for all of it
+            signature["_toc_name"] = signature["_toc_name"].rpartition(".")[2]
+        return made
 
 
 def model_at(path: tuple[str, ...]) -> type[BaseModel]:
