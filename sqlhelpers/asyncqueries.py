@@ -55,7 +55,7 @@ def _in_greenlet(
 
     @wraps(work)
     async def function(session: AsyncSession, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await session.run_sync(work, *args, **kwargs)
+        return await session.run_sync(lambda sync: work(sync, *args, **kwargs))  # a column may be called `fn`
 
     signature = inspect.signature(work)
     session, *others = signature.parameters.values()

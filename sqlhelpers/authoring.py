@@ -78,13 +78,7 @@ def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Draft:
-    """A revision that is yet to be written.
-
-    Attributes:
-        database: the database that it is for.
-        history: the app.
-        proposal: what it does.
-    """
+    """A revision that is yet to be written."""
 
     database: Database
     history: History
@@ -144,11 +138,6 @@ def merged(database: Database, wanted: Wanted, revisions: Sequence[str]) -> Draf
 
 def draft(connection: Connection, database: Database, wanted: Wanted) -> Draft:
     """Return a revision after which the tables are as the models say.
-
-    Args:
-        connection: a connection to the database.
-        database: the database.
-        wanted: what the revision should be like.
 
     Raises:
         NothingToWrite: the tables are as the models say already.
@@ -216,14 +205,9 @@ def _why_not_comparable(database: Database, report: AppReport) -> str:
 def authored(database: Database, wanted: Wanted, *, several_heads: bool = False) -> History:
     """Return the history that a revision is for.
 
-    Args:
-        database: the database.
-        wanted: what the revision should be like.
-        several_heads: whether it may have several heads.
-
     Raises:
         AppError: there is no such app or revision, or it has no migrations folder.
-        MultipleHeads: it has several heads, and none of them was named.
+        MultipleHeads: it has several heads, may not have them, and none of them was named.
         Refused: the folder is not yours.
     """
     if not wanted.message.strip():

@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
 
 def check(connection: Connection, histories: Sequence[History], scratch: Scratch) -> tuple[Finding, ...]:
-    """Return what is wrong with a database; empty if nothing is.
-
-    Args:
-        connection: a connection to the database.
-        histories: its apps in order.
-        scratch: opens an empty database, to create the tables in one and to migrate another.
-    """
+    """Return what is wrong with a database; ``scratch`` opens empty ones, to create the tables in, and to migrate."""
     findings: list[Finding] = []
     for history in histories:
         try:
@@ -124,12 +118,7 @@ def compare_with_revision(
 ) -> tuple[str, ...]:
     """Return how the tables in a database differ from those that the revisions up to ``revision`` make.
 
-    Args:
-        connection: a connection to the database.
-        history: the app.
-        revision: the revision.
-        others: the other apps of the database, whose tables those of ``history`` may refer to.
-        scratch: opens an empty database, in which the revisions are run.
+    These are run where ``scratch`` opens an empty database; ``others`` are the apps that their tables may refer to.
     """
     with scratch() as (empty, run):
         create_schemas(empty, [history, *others])

@@ -24,15 +24,7 @@ _SAME = {"now": "current_timestamp", "true": "1", "false": "0"}
 
 
 def differences(connection: Connection, history: History) -> tuple[str, ...]:
-    """Return how a history's tables differ from its models, types and server defaults included.
-
-    Args:
-        connection: a connection to the database.
-        history: the app; other tables are not looked at.
-
-    Returns:
-        one line for each difference; empty if there is none.
-    """
+    """Return how a history's tables differ from its models, types and server defaults included, a line for each."""
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 

@@ -221,15 +221,22 @@ def is_absent(url: URL) -> bool:
 
 
 @contextmanager
-def empty_database() -> Iterator[Connection]:
-    """Connect to an empty SQLite database in memory: what a file that is not there would be."""
-    engine = create_engine("sqlite+pysqlite://")
-    sqlite.prepare(engine)
+def connected_once(engine: Engine) -> Iterator[Connection]:
+    """Connect with an engine that nobody else uses, and dispose of it at the end."""
     try:
         with engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()
+
+
+@contextmanager
+def empty_database() -> Iterator[Connection]:
+    """Connect to an empty SQLite database in memory: what a file that is not there would be."""
+    engine = create_engine("sqlite+pysqlite://")
+    sqlite.prepare(engine)
+    with connected_once(engine) as connection:
+        yield connection
 
 
 @contextmanager

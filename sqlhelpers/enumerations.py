@@ -101,11 +101,7 @@ class _Place(NamedTuple):
 def tend(connection: Connection, history: History, script: MigrationScript, existing: set[_Key]) -> tuple[str, ...]:
     """Add to a proposed revision what it has to do about enumerations; return what the author should know of them.
 
-    Args:
-        connection: a connection to the database that was compared.
-        history: the app.
-        script: what Alembic proposes.
-        existing: takes the enumerations whose types are there already when the revision runs, or is undone.
+    ``existing`` takes those whose types are there already when the revision runs, or is undone.
     """
     assert script.upgrade_ops is not None
     assert script.downgrade_ops is not None

@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 class ExistingTables:
-    """The tables that a database has when it is asked for the first time.
-
-    Args:
-        connection: a connection to the database.
-    """
+    """The tables that a database has when it is asked for the first time."""
 
     def __init__(self, connection: Connection) -> None:
         self._inspector = inspect(connection)

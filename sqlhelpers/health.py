@@ -139,11 +139,7 @@ def _misconfigured(error: SqlhelpersError) -> tuple[Readiness, ...]:
 
 
 class Probe:
-    """Asks one database whether it can serve, and remembers what it has read in revision files.
-
-    Args:
-        database: what the managers of the database share.
-    """
+    """Asks one database whether it can serve, and remembers what it has read in revision files."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from sqlhelpers import hookspecs
+from sqlhelpers import hookspecs, urls
 from sqlhelpers.exceptions import (
     DatabaseFailure,
     DriverNotInstalled,
@@ -20,7 +20,7 @@ from sqlhelpers.exceptions import (
     Refused,
 )
 from sqlhelpers.meant import near
-from sqlhelpers.urls import Drivers, resolve
+from sqlhelpers.urls import Drivers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +126,7 @@ class Hooks:
     def has_sync_driver(self, url: URL) -> bool:
         """Tell whether a driver for sync managers is installed; where there is none, the async manager serves."""
         try:
-            resolve(url, aio=False, drivers=self.drivers())
+            urls.resolve(url, aio=False, drivers=self.drivers())
         except DriverNotInstalled:
             return False
         return True

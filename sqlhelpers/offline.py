@@ -74,11 +74,6 @@ def as_sql(history: History, dialect: str, wanted: Script) -> str:
 
     On SQLite and PostgreSQL it is a transaction.
 
-    Args:
-        history: the app.
-        dialect: SQLAlchemy's name of the dialect.
-        wanted: from where to where.
-
     Raises:
         MigrationFailed: a revision needs a connection.
         AppError: the app has no migrations, or no such revision.

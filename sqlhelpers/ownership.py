@@ -37,13 +37,7 @@ def migrated(
     history: History,
     target: str = "heads",
 ) -> Iterator[tuple[Connection, frozenset[TableName]]]:
-    """Connect to a scratch database in which the revisions of an app were run.
-
-    Args:
-        connection: a connection to the database.
-        database: the database.
-        history: the app.
-        target: the last revision to run.
+    """Connect to a scratch database in which the revisions of an app were run, up to ``target``.
 
     Yields:
         the connection, and the tables that the revisions have made and no model defines.
@@ -80,13 +74,7 @@ def droppable(
     database: Database,
     history: History,
 ) -> tuple[frozenset[TableName], tuple[str, ...]]:
-    """Return the tables that no model defines and that the app's revisions have made; and what is left alone, and why.
-
-    Args:
-        connection: a connection to the database.
-        database: the database.
-        history: the app.
-    """
+    """Return the tables that no model defines and the app's revisions have made; and what is left alone, and why."""
     strangers = _unowned(connection, database.histories_for_authors())
     if not strangers:
         return frozenset(), ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class Proposal:
 
     context: RevisionContext
     operations: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def autogenerate_options(
@@ -100,13 +100,8 @@ def propose(
 ) -> Proposal:
     """Return what a revision has to do, so that the tables are as the models say.
 
-    Args:
-        connection: a connection to a database in which the app is at its newest revisions.
-        history: the app.
-        writer: writes the files.
-        arguments: those of Alembic's ``revision`` command.
-        droppable: tables that no model defines, and that the app's own revisions have made.
-        blind: see no table at all, as if the database was empty.
+    The app is at its newest revisions; ``arguments`` are those of Alembic's ``revision`` command, the last two those of
+    ``autogenerate_options``.
     """
     revisions, notes = history.require_revisions(), list[str]()
     config = alembic_config(revisions.folder)
@@ -141,11 +136,7 @@ def adjusted(
 ) -> Callable[[Any, Any, list[Any]], None]:
     """Return what Alembic calls with what it proposes: it adds what is missing, and takes out what is not the app's.
 
-    Args:
-        connection: a connection to the database that is compared.
-        history: the app.
-        options: those of ``autogenerate_options``.
-        notes: takes what the author should know.
+    The ``options`` are those of ``autogenerate_options``; ``notes`` takes what the author should know.
     """
 
     def adjust(_: object, __: object, scripts: list[MigrationScript]) -> None:

@@ -52,8 +52,10 @@ class RevisionFiles:
         known = self._remembered if self._known is None else self._known
         found = {name: self._look(name, times, known.get(name)) for name, times in self._names()}
         if found != self._known:
-            # in this order: another thread takes the graph as it is once the files are known
-            self._graph = RevisionGraph([each.file for each in found.values()], self._is_current)
+            files = [each.file for each in found.values()]
+            if self._known is None or files != [each.file for each in self._known.values()]:
+                # in this order: another thread takes the graph as it is once the files are known
+                self._graph = RevisionGraph(files, self._is_current)
             self._known = found
         if any(each is not known.get(name) for name, each in found.items()) or len(found) != len(known):
             self._keep(found)

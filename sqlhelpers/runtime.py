@@ -167,8 +167,17 @@ class Runtime:
         return self.perform_on_all(binds, work, seen, wait=wait)
 
     async def async_run_sync(self, binds: Sequence[str] = ()) -> tuple[DatabaseReport, ...]:
-        """Do as ``run_sync`` with the async managers, in the running event loop; the first that fails ends it."""
-        return tuple([await self.async_manager(bind).sync_apps() for bind in self.binds(binds)])
+        """Do as ``run_sync`` with the async managers, in the running event loop; the first that fails ends it.
+
+        Raises:
+            DatabaseFailure: a database cannot be reached, or failed.
+        """
+        reports = []
+        for bind in self.binds(binds):
+            manager = self.async_manager(bind)
+            with failures_named(bind, manager.database.url):
+                reports.append(await manager.sync_apps())
+        return tuple(reports)
 
     def status(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateSchema
 
+from sqlhelpers.dialects import connected_once
 from sqlhelpers.engines import make_scratch_engine
 from sqlhelpers.locks import connected
 from sqlhelpers.server_locks import Lock
@@ -38,7 +39,7 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
         SQLAlchemyError: the role may not create databases.
     """
     if engine.dialect.name == "sqlite":
-        with _connected(make_scratch_engine(bind, settings, hooks, None, aio=False)) as connection:
+        with connected_once(make_scratch_engine(bind, settings, hooks, None, aio=False)) as connection:
             yield connection
         return
     name = PREFIX + secrets.token_hex(6)
@@ -47,7 +48,7 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
         administering.exec_driver_sql(f"CREATE DATABASE {name}")
         try:
             aio = engine.dialect.is_async
-            with _connected(make_scratch_engine(bind, settings, hooks, name, aio=aio)) as connection:
+            with connected_once(make_scratch_engine(bind, settings, hooks, name, aio=aio)) as connection:
                 yield connection
         finally:
             _drop(administering, name)
@@ -61,15 +62,6 @@ def _drop(administering: Connection, name: str) -> None:
         administering.exec_driver_sql(f"DROP DATABASE {name}{force}")
     except DBAPIError as error:
         _log.warning("the scratch database %s could not be dropped: %s", name, error.orig)
-
-
-@contextmanager
-def _connected(engine: Engine) -> Iterator[Connection]:
-    try:
-        with engine.connect() as connection:
-            yield connection
-    finally:
-        engine.dispose()
 
 
 def create_schemas(connection: Connection, histories: Iterable[History]) -> None:

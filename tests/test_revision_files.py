@@ -384,3 +384,15 @@ def test_names_that_alembic_ignores_are_ignored(folder):
         (folder / "versions" / name).write_text("not Python")
 
     assert revisions(RevisionFiles(folder)) == ["a1", "b2"]
+
+
+def test_a_file_that_is_new_no_more_has_not_changed(folder, monkeypatch):
+    """The graph stays the same object when time alone has passed: what follows from it is not worked out anew."""
+    files = RevisionFiles(folder)
+    monkeypatch.setattr(revision_files, "_TICK", 10**18)
+    graph = files.graph()
+    was_current = graph.is_current()
+    monkeypatch.setattr(revision_files, "_TICK", -(10**18))
+
+    assert files.graph() is graph
+    assert (was_current, graph.is_current()) == (False, True)

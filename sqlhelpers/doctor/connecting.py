@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
+from sqlhelpers.dialects import connected_once
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error, ok, warning
 from sqlhelpers.engines import make_async_engine, make_engine
 from sqlhelpers.exceptions import ConfigurationError
@@ -40,12 +41,8 @@ def with_connection(examined: Examined, work: Callable[[Connection], None]) -> N
     if not examined.hooks.has_sync_driver(examined.url):
         asyncio.run(_with_async_connection(examined, settings, work))
         return
-    engine = make_engine(examined.bind, settings, examined.hooks)
-    try:
-        with engine.connect() as connection:
-            work(_harmless(connection))
-    finally:
-        engine.dispose()
+    with connected_once(make_engine(examined.bind, settings, examined.hooks)) as connection:
+        work(_harmless(connection))
 
 
 async def _with_async_connection(examined: Examined, settings: object, work: Callable[[Connection], None]) -> None:

@@ -87,13 +87,7 @@ def _connect(examined: Examined, tell: Tell) -> None:
 
 
 class _Examination:
-    """What is asked of a database over one connection.
-
-    Args:
-        connection: a connection that changes nothing.
-        examined: the database.
-        tell: takes in what was found.
-    """
+    """What is asked of a database over one connection, which changes nothing."""
 
     def __init__(self, connection: Connection, examined: Examined, tell: Tell) -> None:
         self._connection = connection

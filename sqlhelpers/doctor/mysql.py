@@ -91,13 +91,7 @@ def scratch_databases(connection: Connection) -> Iterator[str]:
 
 
 def examine_permissions(connection: Connection, examined: Examined, *, is_pending: bool) -> Iterator[Diagnosis]:
-    """Yield what the user may not do that sessions, or the next run, need.
-
-    Args:
-        connection: a connection to the database.
-        examined: the database.
-        is_pending: whether there is something for a run to do.
-    """
+    """Yield what the user may not do that sessions need, or the next run, if there is something for it to do."""
     user = str(connection.scalar(text("SELECT current_user()")))
     database = connection.scalar(text("SELECT database()"))
     granted = _granted(connection, user)

@@ -95,13 +95,7 @@ def scratch_databases(connection: Connection) -> Iterator[str]:
 
 
 def examine_permissions(connection: Connection, examined: Examined, *, is_pending: bool) -> Iterator[Diagnosis]:
-    """Yield what the role may not do that sessions, or the next run, need.
-
-    Args:
-        connection: a connection to the database.
-        examined: the database.
-        is_pending: whether there is something for a run to do.
-    """
+    """Yield what the role may not do that sessions need, or the next run, if there is something for it to do."""
     role = connection.scalar(text("SELECT current_user"))
     schemas = _schemas(connection, examined)
     found: list[Diagnosis] = []

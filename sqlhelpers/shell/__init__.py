@@ -103,11 +103,7 @@ def _print_note(text: str) -> None:
 
 
 class _Changes:
-    """Whether a session has changes that are not committed.
-
-    Args:
-        session: the session.
-    """
+    """Whether a session has changes that are not committed."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -71,12 +71,7 @@ def _traceback(where: str) -> str:
 
 
 class _Console(code.InteractiveConsole):
-    """Python's prompt, which awaits.
-
-    Args:
-        names: what it knows by name.
-        wait: awaits for it.
-    """
+    """Python's prompt, which awaits."""
 
     def __init__(self, names: dict[str, Any], wait: Await) -> None:
         super().__init__(names, _CONSOLE)

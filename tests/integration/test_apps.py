@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from databases import app_tables, connected, execute, rows, runtime, snapshot, sync
 from projects import revision_text
@@ -217,6 +219,24 @@ def test_a_database_that_fails_does_not_keep_the_others(sqlite_url, apps, projec
     assert len(caught.value.lines) == 2
     assert caught.value.exit_status == 1
     assert "hunter22" not in str(caught.value)
+
+
+def test_databases_are_synced_in_a_running_loop(sqlite_url, apps, tmp_path):
+    """Those that are named, or all; the first that fails ends it."""
+    binds = {"default": sqlite_url, "other": f"sqlite:///{tmp_path}/o.db", "bad": f"sqlite:///{tmp_path}/no/such/x.db"}
+
+    async def run(made):
+        async with made:
+            one = await made.async_run_sync(["default"])
+            with pytest.raises(DatabaseFailure, match=r"database 'bad' .*the folder .*/no/such does not exist"):
+                await made.async_run_sync(["default", "bad", "other"])
+            return [(report.bind, report.result.name) for report in one]
+
+    with runtime(binds, apps=apps) as made:
+        found = asyncio.run(run(made))
+
+    assert found == [("default", "CREATED")]
+    assert (tmp_path / "o.db").exists() is False
 
 
 class Seeds:
