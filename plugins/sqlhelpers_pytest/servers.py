@@ -33,6 +33,15 @@ def kit_folder() -> Path:
     return folder
 
 
+def free_port() -> int:
+    """Return a port below those that the kernel hands out to clients, who could take it before a server does."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """A server on the loopback interface. It is stopped and removed by whoever started it, or by the next run."""
 
@@ -47,9 +56,7 @@ class Server:
         self.folder = kit_folder() / f"server-{token}"
         self.password = secrets.token_hex(12)
         self._process: subprocess.Popen[Any] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
 
     @property
     def url(self) -> str:
