@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes import Children
 from projects import Finished, Project
 from servers import MariadbServer, PgBouncer, PostgresServer
 from throwaway import Server, ServerAbsent, running
@@ -149,6 +150,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: 
     monkeypatch.setenv("SQLHELPERS_DISABLE_PLUGINS", _EXAMPLES)
     yield (made := Project(folder))
     made.forget()
+
+
+@pytest.fixture
+def children(request: pytest.FixtureRequest, tmp_path: Path, clean_environment: None) -> Iterator[Children]:  # noqa: ARG001
+    """Starts processes in the project, or in the folder of a test without one; they are ended after the test."""
+    has_project = "project" in request.fixturenames
+    started = Children(request.getfixturevalue("project").folder if has_project else tmp_path, tmp_path)
+    yield started
+    started.end()
 
 
 @pytest.fixture

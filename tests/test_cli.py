@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
 import sys
-import time
 
 import pytest
+from processes import until
 from projects import Finished, revision_text
 
 from sqlhelpers import DatabaseReport
@@ -225,24 +223,17 @@ def test_no_configuration_says_what_to_set(project):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_rolls_back(notes, number, status):
+def test_a_signal_rolls_back(notes, children, number, status):
     """A run that is stopped half-way leaves the database as it was, with the shell's status for the signal."""
     body = NOTE + "\nfrom pathlib import Path\nPath('begun').touch()\nimport time\ntime.sleep(30)"
     notes.write("notes/migrations/versions/n1.py", revision_text("n1", body))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sqlhelpers", "run-sync", "-d", "default"],
-        env={**os.environ, "SQLHELPERS_APPS__NOTES__BOOTSTRAP": "migrations"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 30
-    while not (notes.folder / "begun").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    child = children.sqlhelpers("run-sync", "-d", "default", env={"SQLHELPERS_APPS__NOTES__BOOTSTRAP": "migrations"})
+    until(lambda: (notes.folder / "begun").exists() or not child.is_running, "the revision runs")
+    child.send(number)
+    done = child.finish()
 
-    assert process.returncode == status
-    assert "rolled back" in errors
+    assert done.status == status
+    assert "rolled back" in done.stderr
     assert "not there yet" in notes.run("status", "-d", "default").stdout
 
 

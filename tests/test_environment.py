@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from authors import BOOK, SHOP
 from databases import execute, rows, runtime, sync, tables
-from processes import Children, until
+from processes import until
 from projects import revision_text, run
 from sqlalchemy import create_engine
 
@@ -288,7 +288,7 @@ def test_a_revision_that_fails_is_named(begun, project, alembic, command):
 
 
 @pytest.mark.usefixtures("on_sqlite")
-def test_a_run_of_alembic_waits_for_a_run_of_ours(project, tmp_path):
+def test_a_run_of_alembic_waits_for_a_run_of_ours(project, children, tmp_path):
     """There is one lock for each database, whichever way one comes; who only looks does not wait for it."""
     gate = tmp_path / "gate"
     slow = (
@@ -301,16 +301,12 @@ def test_a_run_of_alembic_waits_for_a_run_of_ours(project, tmp_path):
     )
     text = (project.folder / "pyproject.toml").read_text()
     project.write_pyproject(text + "[tool.sqlhelpers.databases.default]\nlock_timeout = 0.2\n")
-    children = Children(project.folder, tmp_path)
     program = str(Path(sys.executable).with_name("alembic"))
-    try:
-        ours = children.sqlhelpers("run-sync", env={"SQLHELPERS_APPS__SHOP__BOOTSTRAP": "migrations"})
-        until(Path(f"{gate}.begun").exists, "the revision runs")
-        refused = children.start(program, "upgrade", "head").finish()
-        gate.touch()
-        done = ours.finish()
-    finally:
-        children.end()
+    ours = children.sqlhelpers("run-sync", env={"SQLHELPERS_APPS__SHOP__BOOTSTRAP": "migrations"})
+    until(Path(f"{gate}.begun").exists, "the revision runs")
+    refused = children.start(program, "upgrade", "head").finish()
+    gate.touch()
+    done = ours.finish()
 
     assert refused.status != 0
     assert "another run has not ended within 0.2 s" in refused.stdout, refused

@@ -8,13 +8,14 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlhelpers_pytest.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -160,7 +161,7 @@ def running(kind: type[Server], **options: Any) -> Iterator[Server]:
     try:
         folder.chmod(0o755)  # also for the account that the server runs as
         os.chown(folder, account.get("user", -1), account.get("group", -1))
-        server = kind(folder, _free_port(), **options)
+        server = kind(folder, free_port(), **options)
         setup = server.setup_command()
         if setup:
             with (folder / "log").open("ab") as log:
@@ -220,12 +221,3 @@ def _account(kind: type[Server]) -> dict[str, Any]:
 def _environment(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "MYSQL", "MARIADB"))}
     return {**kept, "TMPDIR": str(folder)}
-
-
-def _free_port() -> int:
-    """Return a port below those that the kernel hands out to clients, who could take it before the server does."""
-    while True:
-        port = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
@@ -15,7 +15,9 @@ from sqlhelpers.cli import note
 from sqlhelpers.exceptions import ConfigurationError, SqlhelpersError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Sequence
+
+N = TypeVar("N", bound="Hashable")
 
 #: The format that the suffix of a file stands for.
 SUFFIXES = {
@@ -62,7 +64,7 @@ COLOURS = (
 NOBODYS = Colour("grey", "#dddddd", "#f6f6f6", GREY)
 
 
-def colours_of(names: Iterable[str]) -> dict[str, Colour]:
+def colours_of(names: Iterable[N]) -> dict[N, Colour]:
     """Return a colour for each name, by its place; the ninth has that of the first again."""
     return {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(dict.fromkeys(names))}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlhelpers_diagram.drawing import FAINT, FONT, GREY, INK, in_dot, in_dots_html
+from sqlhelpers_graph.stories import in_no_file, nodes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlhelpers_graph.stories import Step, Story
 
@@ -48,19 +49,14 @@ def _cluster(number: int, story: Story) -> Iterator[str]:
         yield f"    {older} {_outside(story.older, story, is_here=story.is_at_left_out)}"
     yield from (f"    {ids[step.revision]} {_step(step, story)}" for step in story.steps)
     for step in story.steps:
-        yield from (f"    {each} -> {ids[step.revision]}" for each in _ids(step.down_revisions, ids, older))
+        yield from (f"    {each} -> {ids[step.revision]}" for each in nodes_of(step.down_revisions, ids, older))
         yield from (
             f'    {each} -> {ids[step.revision]} [style=dashed, label=" depends on"]'
-            for each in _ids(step.depends_on, ids, older)
+            for each in nodes_of(step.depends_on, ids, older)
         )
     for place, revision in enumerate(story.unknown, 1):
-        yield f"    {prefix}unknown_{place} {_outside(f'{revision}, which is in no file', story, is_here=True)}"
+        yield f"    {prefix}unknown_{place} {_outside(in_no_file(revision), story, is_here=True)}"
     yield "}}"
-
-
-def _ids(revisions: Sequence[str], ids: Mapping[str, str], older: str) -> list[str]:
-    """Return the nodes of revisions; one for all that are not drawn."""
-    return list(dict.fromkeys(ids.get(revision, older) for revision in revisions))
 
 
 def _step(step: Step, story: Story) -> str:

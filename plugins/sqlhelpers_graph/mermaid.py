@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlhelpers_diagram.drawing import GREY, INK, MermaidNames, in_mermaid
+from sqlhelpers_graph.stories import in_no_file, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,19 +63,14 @@ def _subgraph(number: int, story: Story, group: str, names: MermaidNames) -> Ite
         yield f"    {ids[step.revision]}{_shape(step, story)}:::{'head' if step.is_head else 'step'}{number}"
     for step in story.steps:
         node = ids[step.revision]
-        yield from (f"    {each} --> {node}" for each in _ids(step.down_revisions, ids, older))
-        yield from (f'    {each} -. "depends on" .-> {node}' for each in _ids(step.depends_on, ids, older))
+        yield from (f"    {each} --> {node}" for each in nodes_of(step.down_revisions, ids, older))
+        yield from (f'    {each} -. "depends on" .-> {node}' for each in nodes_of(step.depends_on, ids, older))
     for revision in story.unknown:
         here.append(names.give(f"r_{revision}"))
-        yield f"    {here[-1]}{_outside(f'{revision}, which is in no file', story, is_here=True)}"
+        yield f"    {here[-1]}{_outside(in_no_file(revision), story, is_here=True)}"
     if here:
         yield f"    class {','.join(here)} here"
     yield "end"
-
-
-def _ids(revisions: Sequence[str], ids: dict[str, str], older: str) -> list[str]:
-    """Return the nodes of revisions; one for all that are not drawn."""
-    return list(dict.fromkeys(ids.get(revision, older) for revision in revisions))
 
 
 def _shape(step: Step, story: Story) -> str:

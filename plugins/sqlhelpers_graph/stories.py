@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.exceptions import ConfigurationError
 from sqlhelpers.meant import refuse_unknown
-from sqlhelpers_diagram.drawing import COLOURS, Colour, shortened
+from sqlhelpers_diagram.drawing import COLOURS, Colour, colours_of, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -99,6 +99,16 @@ class Story:
         return (f"{self.bind} is here",) if is_here else ()
 
 
+def in_no_file(revision: str) -> str:
+    """Return what is said of a revision that a database is at and the code does not have."""
+    return f"{revision}, which is in no file"
+
+
+def nodes_of(revisions: Sequence[str], nodes: Mapping[str, str], older: str) -> list[str]:
+    """Return the nodes of revisions, each once; ``older`` for all that are not drawn."""
+    return list(dict.fromkeys(nodes.get(revision, older) for revision in revisions))
+
+
 def read(
     runtime: Runtime,
     apps: Collection[str],
@@ -115,13 +125,13 @@ def read(
         found += [(each.app, bind, each.revisions, len(histories)) for each in histories]
     order = [*((name, app.bind) for name, app in runtime.apps.items()), *((None, bind) for bind in runtime.binds())]
     found.sort(key=lambda each: order.index(each[:2]))
-    colours = [COLOURS[place % len(COLOURS)] for place in range(len(order))]
+    colours = colours_of(order)
     stories = [
         Story(
             app=app,
             bind=bind,
             needs=runtime.registry.needs[app] if app is not None else (),
-            colour=colours[order.index((app, bind))],
+            colour=colours[app, bind],
             **_steps(revisions, last, _current(runtime, app, bind, among) if current else ()),
         )
         for app, bind, revisions, among in found

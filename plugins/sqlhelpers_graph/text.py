@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlhelpers_diagram.drawing import one_line
+from sqlhelpers_graph.stories import in_no_file, nodes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ def _paragraph(story: Story) -> Iterator[str]:
     after = f" (after {', '.join(story.needs)})" if story.needs else ""
     yield one_line(f"{story.name}{after}")
     for revision in story.unknown:
-        yield one_line(f"  ?  {revision}, which is in no file  ({', '.join(story.here(is_here=True))})")
+        yield one_line(f"  ?  {in_no_file(revision)}  ({', '.join(story.here(is_here=True))})")
     rows = list(_rows(story))
     width = max(len(picture) for picture, _ in rows)
     yield from (f"  {picture.ljust(width)}  {said}" for picture, said in rows)
@@ -31,7 +32,7 @@ def _paragraph(story: Story) -> Iterator[str]:
 
 def _rows(story: Story) -> Iterator[tuple[str, str]]:
     """Yield the rows of a history: the columns, and what is said beside them."""
-    drawn = {step.revision for step in story.steps}
+    drawn = {step.revision: step.revision for step in story.steps}
     lanes: list[str | None] = []  # the revision that each column leads down to
     ended = -1  # the column of the revision just above, if it was a first one
     for step in reversed(story.steps):
@@ -41,8 +42,7 @@ def _rows(story: Story) -> Iterator[tuple[str, str]]:
             lanes.append(step.revision)
         yield _columns(lanes, {step.revision: "*"}), _said(step, story)
         column = lanes.index(step.revision)
-        downs = list(dict.fromkeys(each if each in drawn else _OLDER for each in step.down_revisions))
-        ends = _follow(lanes, column, downs)
+        ends = _follow(lanes, column, nodes_of(step.down_revisions, drawn, _OLDER))
         if ends:
             yield _connected(lanes, column, ends), ""
         ended = column if not ends and lanes[column] is None else -1

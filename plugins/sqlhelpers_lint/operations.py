@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, Computed, Identity, Integer
 from sqlhelpers_lint.columntypes import change_of, in_words
 from sqlhelpers_lint.findings import Hit
 from sqlhelpers_lint.names import qualified
-from sqlhelpers_lint.rules import MYSQL, POSTGRESQL, kind_of
+from sqlhelpers_lint.rules import POSTGRESQL, kind_of, unless_copied
 from sqlhelpers_lint.sqltext import hits_in, is_volatile
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def _add_column(operation: ops.AddColumnOp, scope: Scope, dialect: Dialect, **__
     if _is_volatile(column, dialect):
         yield Hit("volatile-default", f"{subject} with a value for each row", table)
     if column.foreign_keys:
-        yield from _foreign_key(f"{subject} with a foreign key", table, scope)
+        yield Hit(unless_copied("foreign-key-not-valid", dialect.name), f"{subject} with a foreign key", table)
     if any(isinstance(each, CheckConstraint) for each in column.constraints):
-        yield from _check(f"{subject} with a CHECK constraint", table, scope)
+        yield Hit(unless_copied("check-not-valid", dialect.name), f"{subject} with a CHECK constraint", table)
     if column.unique and not column.index:
         yield Hit("unique-constraint", f"{subject} with a UNIQUE constraint", table)
     if column.index:
@@ -120,7 +120,7 @@ def _alter_column(operation: ops.AlterColumnOp, _: Scope, dialect: Dialect, **__
 
 
 def _change_type(operation: ops.AlterColumnOp, table: str, column: str, dialect: Dialect) -> Iterator[Hit]:
-    rewrites = "table-copy" if kind_of(dialect.name) == MYSQL else "type-change"
+    rewrites = unless_copied("type-change", dialect.name)
     assert operation.modify_type is not None
     new = in_words(operation.modify_type, dialect)
     if operation.existing_type is None:
@@ -160,22 +160,14 @@ def _create_foreign_key(operation: ops.CreateForeignKeyOp, scope: Scope, *_: Any
     table = qualified(operation.source_table, operation.kw.get("source_schema"))
     if not operation.kw.get("postgresql_not_valid") or kind_of(scope.dialect) != POSTGRESQL:
         subject = f"adds a foreign key from {table} to {operation.referent_table}"
-        yield from _foreign_key(subject, table, scope)
+        yield Hit(unless_copied("foreign-key-not-valid", scope.dialect), subject, table)
 
 
 @hits_of.register(ops.CreateCheckConstraintOp)
 def _create_check(operation: ops.CreateCheckConstraintOp, scope: Scope, *_: Any, **__: Any) -> Iterator[Hit]:
     table = qualified(operation.table_name, operation.schema)
     if not operation.kw.get("postgresql_not_valid") or kind_of(scope.dialect) != POSTGRESQL:
-        yield from _check(f"adds a CHECK constraint to {table}", table, scope)
-
-
-def _foreign_key(subject: str, table: str, scope: Scope) -> Iterator[Hit]:
-    yield Hit("table-copy" if kind_of(scope.dialect) == MYSQL else "foreign-key-not-valid", subject, table)
-
-
-def _check(subject: str, table: str, scope: Scope) -> Iterator[Hit]:
-    yield Hit("table-copy" if kind_of(scope.dialect) == MYSQL else "check-not-valid", subject, table)
+        yield Hit(unless_copied("check-not-valid", scope.dialect), f"adds a CHECK constraint to {table}", table)
 
 
 @hits_of.register(ops.CreateUniqueConstraintOp)

@@ -45,6 +45,11 @@ def kind_of(dialect: str) -> str:
     return MYSQL if dialect == "mariadb" else dialect
 
 
+def unless_copied(rule: str, dialect: str) -> str:
+    """Return the name of a rule, or of the one that is broken instead where the dialect copies the whole table."""
+    return "table-copy" if kind_of(dialect) == MYSQL else rule
+
+
 _OLD_CODE = "the release before, which still runs meanwhile,"
 _NOT_VALID = "postgresql_not_valid=True, and op.execute('ALTER TABLE ... VALIDATE CONSTRAINT ...') in a later revision"
 _ROWS_FIRST = "first a nullable column, then its values in small transactions, then the constraint"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlhelpers_lint.findings import Hit
 from sqlhelpers_lint.names import IN_SQL, plain
-from sqlhelpers_lint.rules import MYSQL, kind_of
+from sqlhelpers_lint.rules import MYSQL, kind_of, unless_copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -174,14 +174,12 @@ def _add_key(match: re.Match[str], table: str, scope: Scope) -> Iterator[Hit]:
     if what.startswith(("UNIQUE", "PRIMARY")):
         if "USING INDEX" not in rest:
             yield Hit("unique-constraint", f"adds a {'primary key' if what[0] == 'P' else 'UNIQUE constraint'}", table)
-    elif kind_of(scope.dialect) == MYSQL:
-        yield Hit("table-copy", f"adds a {_WORDS[what[0]]} to {table}", table)
-    elif "NOT VALID" not in rest:
-        rule = "foreign-key-not-valid" if what[0] == "F" else "check-not-valid"
-        yield Hit(rule, f"adds a {_WORDS[what[0]]} to {table}", table)
+    elif "NOT VALID" not in rest or kind_of(scope.dialect) == MYSQL:
+        rule, words = _CHECKED[what[0]]
+        yield Hit(unless_copied(rule, scope.dialect), f"adds a {words} to {table}", table)
 
 
-_WORDS = {"F": "foreign key", "C": "CHECK constraint"}
+_CHECKED = {"F": ("foreign-key-not-valid", "foreign key"), "C": ("check-not-valid", "CHECK constraint")}
 
 
 def _add_column(match: re.Match[str], table: str, scope: Scope) -> Iterator[Hit]:

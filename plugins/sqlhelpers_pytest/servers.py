@@ -28,6 +28,15 @@ _STOP_WITHIN = 20.0
 _GUARD = '"$@" & read -r _; kill -s "$0" $!; wait $!; folder=$PWD; cd /; rm -rf "$folder"'
 
 
+def free_port() -> int:
+    """Return a port below those that the kernel hands out to clients, who could take it before a server does."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Server:
     """A server on the loopback interface, stopped and removed by whoever started it, or when that process is gone."""
 
@@ -39,9 +48,7 @@ class Server:
         self.folder: Path = Path(tempfile.mkdtemp(prefix="sqlhelpers-server-"))
         self.password: str = secrets.token_hex(12)
         self._process: subprocess.Popen[Any] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = int(probe.getsockname()[1])
+        self.port: int = free_port()
 
     @property
     def url(self) -> str:

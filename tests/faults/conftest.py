@@ -7,7 +7,6 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from processes import Children
 from proxy import proxy_to
 from shops import Shop
 from shown import Shown
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from processes import Children
     from projects import Finished, Project
     from proxy import Proxy
     from throwaway import Server
@@ -69,12 +69,11 @@ def no_secret_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def children(project: Project, tmp_path: Path, no_secret_shown: Shown) -> Iterator[Children]:
-    """Starts processes in the project; they are ended after the test."""
-    started = Children(project.folder, tmp_path)
-    yield started
-    started.end()
-    for child in started.all:
+def children(project: Project, children: Children, no_secret_shown: Shown) -> Iterator[Children]:  # noqa: ARG001
+    """Starts processes in the project."""
+    yield children
+    children.end()
+    for child in children.all:
         no_secret_shown.add("what a process printed", child.printed)
 
 

@@ -49,6 +49,12 @@ def behind(shop, place):
     return shop
 
 
+@pytest.fixture
+def run_sync(shop, kind, command):
+    """Run ``sqlhelpers run-sync``; with an async driver, in a process that has no other."""
+    return lambda: command("run-sync") if kind == "sync" else shop.children.python(ASYNC_ONLY, "run-sync").finish()
+
+
 def start_at(shop, revision, kind):
     """Start ``sqlhelpers run-sync`` with a sync or an async driver, and wait until it is in a revision."""
     child = shop.start() if kind == "sync" else shop.children.python(ASYNC_ONLY, "run-sync")
@@ -211,14 +217,13 @@ def test_kill_9_after_the_sync_keeps_what_was_finished(behind, place):
 
 @pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
 @both_kinds
-def test_an_exception_half_way_undoes_everything(behind, place, kind):
+def test_an_exception_half_way_undoes_everything(behind, place, run_sync):
     """The revisions before it in the same run included; mended, the next run succeeds."""
     before = snapshot(place)
     behind.revision("r4")
     behind.revision("r5", HALF_WAY)
 
-    child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
-    failed = child.finish()
+    failed = run_sync()
 
     assert failed.status == 1
     assert re.search(r"revision r5 of app 'shop' failed \(.*r5.py\): RuntimeError: half-way", failed.errors[0])
@@ -230,12 +235,10 @@ def test_an_exception_half_way_undoes_everything(behind, place, kind):
 
 @cannot_undo_ddl
 @both_kinds
-def test_an_exception_half_way_that_cannot_be_undone_is_told(behind, place, kind, command):
+def test_an_exception_half_way_that_cannot_be_undone_is_told(behind, place, run_sync, command):
     """The run ends with status 1, the next one with status 3, and a person says when it was mended."""
     behind.revision("r4", HALF_WAY)
-    child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
-
-    failed, refused = child.finish(), command("run-sync")
+    failed, refused = run_sync(), command("run-sync")
 
     assert failed.status == 1
     assert refused.status == 3
@@ -284,11 +287,10 @@ def test_a_connection_that_is_lost_in_the_first_statement_is_told(shop, mariadb_
 
 @cannot_undo_ddl
 @both_kinds
-def test_a_first_statement_that_is_refused_is_tried_again(behind, place, kind):
+def test_a_first_statement_that_is_refused_is_tried_again(behind, place, run_sync):
     """The server has answered that it did nothing: there is nothing to repair, and the next run begins again."""
     behind.revision("r4", 'op.execute("ALTER TABLE author ADD COLUM r4 integer")')
-    child = behind.start() if kind == "sync" else behind.children.python(ASYNC_ONLY, "run-sync")
-    failed = child.finish()
+    failed = run_sync()
     behind.revision("r4")
 
     assert failed.status == 1, failed

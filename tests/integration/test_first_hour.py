@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,26 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYPROJECT = '[tool.sqlhelpers.apps.shop]\npackage = "shop"\n'
-MODELS = """\
-from sqlalchemy import ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
-
-from sqlhelpers import Base
-
-
-class Author(Base):
-    __tablename__ = "author"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(50))
-"""
-BOOK = """
-
-class Book(Base):
-    __tablename__ = "book"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    author_id: Mapped[int] = mapped_column(ForeignKey("author.id"))
-    title: Mapped[str] = mapped_column(String(100))
-"""
+SHOWN = runpy.run_path(str(ROOT / "docs" / "screens.py"))  # what a newcomer sees there
+MODELS: str = SHOWN["MODELS"]
+BOOK: str = SHOWN["BOOK"].replace(", index=True", "")
 SERVICE = """
 import asyncio
 from sqlalchemy import text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ from sqlhelpers_pytest.fingerprints import fingerprint
 from sqlhelpers_pytest.makers import Maker, PostgresMaker, SQLiteMaker, maker_for
 from sqlhelpers_pytest.options import Options
 from sqlhelpers_pytest.schemas import schema_of
-from sqlhelpers_pytest.servers import Server, _wait_for
+from sqlhelpers_pytest.servers import Server, _wait_for, free_port
 from sqlhelpers_pytest.serving import server_of
 
 
@@ -123,6 +124,16 @@ def test_schemas_of_postgresql(project, dev_url):  # noqa: ARG001
     assert any(part.startswith("foreign key") for part in found)
     assert any(part.startswith("unique constraint") for part in found)
     assert any(part.startswith("check constraint") for part in found)
+
+
+def test_a_port_that_is_taken_is_no_free_one(monkeypatch):
+    """Another one is looked for."""
+    with socket.create_server(("127.0.0.1", free_port())) as server:
+        taken, free = server.getsockname()[1], free_port()
+        chosen = iter([taken - 10_000, free - 10_000])
+        monkeypatch.setattr("secrets.randbelow", lambda _: next(chosen))
+
+        assert free_port() == free
 
 
 def test_the_server_of_a_run(dev_url):
