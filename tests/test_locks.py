@@ -118,6 +118,27 @@ def test_one_run_in_a_process_whatever_the_database(engine):
     assert elsewhere(run, engine)
 
 
+def test_a_run_in_one_database_waits_for_one_in_another(engine):
+    """In one process, they come one after the other."""
+    with ThreadPoolExecutor(1) as pool:
+        with alembic_alone("the library", 5):
+            waiting = pool.submit(contextvars.Context().run, run, engine, 30)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.3)
+
+        assert waiting.result()
+
+
+def test_a_lost_lock_is_let_go_in_silence(engine, caplog):
+    """What has happened to the run is more important, and nobody has to do anything about this."""
+    with only_run(engine, "the shop", 5) as lock:
+        if engine.dialect.name != "sqlite":
+            lock._connection.connection.dbapi_connection.close()
+
+    assert elsewhere(run, engine, 5)
+    assert caplog.records == []
+
+
 def test_what_is_set_on_a_connection_of_a_run_stays_there(engine):
     """The connection is closed, and never given to who uses the pool later."""
     with only_run(engine, "the shop", 5) as lock:
