@@ -138,8 +138,8 @@ class _PostgresLock(_ServerLock):
         with suppress(DBAPIError):
             row = self._connection.execute(text(_POSTGRES_HOLDER), {"key": _KEY}).first()
             if row is not None:
-                name = f" {row.application_name!r}" if row.application_name else ""
-                return f"process {row.pid}{name} of role {row.usename} at {row.client_addr or 'this host'}"
+                where = row.client_addr or "this host"
+                return f"process {row.pid} {row.application_name!r} of role {row.usename} at {where}"
         return ""
 
 

@@ -264,6 +264,25 @@ def test_a_lock_whose_connection_is_lost_is_noticed(lock):
         lock.probe()
 
 
+@IN_SERVERS
+def test_a_lost_connection_does_not_hide_that_the_lock_is_held(lock):
+    """Who holds it cannot be said then; nor is there anything to be ended."""
+    lock._connection.connection.dbapi_connection.close()
+
+    assert lock.holder() == "nobody holds the lock just now"
+    lock.abort(1)
+
+
+def test_a_holder_whom_we_may_not_see(mariadb_server):
+    """A role without the privilege PROCESS is told the number of the connection."""
+    with mariadb_server.fresh_database() as url, mariadb_server.fresh_database() as other:
+        name, user = url.rpartition("/")[2], other.rpartition("/")[2]
+        mariadb_server.execute(f"GRANT ALL ON `{name}`.* TO `{user}`@'%'")
+        theirs = f"{other.rpartition('/')[0]}/{name}"
+        with engine_of(url) as engine, engine_of(theirs) as stranger, only_run(engine, "the shop", 5):
+            assert re.fullmatch(r"connection \d+", holder(stranger))
+
+
 @ON_MARIADB
 def test_a_lock_that_is_lost_is_noticed(lock):
     """Also where the connection is still there."""
