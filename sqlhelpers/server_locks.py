@@ -120,7 +120,6 @@ class _PostgresLock(_ServerLock):
     """
 
     def _try(self) -> bool:
-        self._connection.rollback()
         taken = bool(self._connection.scalar(text(_TRY_LOCK), {"key": _KEY, "me": f"sqlhelpers {me()}"}))
         if not taken:
             self._connection.rollback()
