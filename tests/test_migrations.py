@@ -7,7 +7,7 @@ from databases import MODELS, REVERSIBLE, runtime, snapshot, tables
 from projects import revision_text
 
 from sqlhelpers import SyncResult
-from sqlhelpers.exceptions import DatabaseFailure
+from sqlhelpers.exceptions import AppError, DatabaseFailure
 
 #: Ends the connection that holds the lock of the run.
 LOSE = (
@@ -58,6 +58,16 @@ def test_tables_of_an_app_without_migrations(sqlite_url):
         assert made.manager().sync() is SyncResult.CREATED
 
     assert tables(sqlite_url) == {"author", "book"}
+
+
+def test_a_foreign_key_to_a_table_of_nobody(project, sqlite_url):
+    """The app is named, and nothing is left of it."""
+    models = MODELS.replace('ForeignKey("author.id"', 'ForeignKey("writer.id"')
+    project.write_app("shop", models, REVERSIBLE)
+    with runtime(sqlite_url) as made, pytest.raises(AppError, match=r"^app 'shop': .*'writer'"):
+        made.manager().create()
+
+    assert tables(sqlite_url) == set()
 
 
 @pytest.mark.parametrize("action", ["create", "upgrade", "downgrade", "sync"])
