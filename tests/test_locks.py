@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 from filelock import FileLock
+from proxy import proxy_to
 from sqlalchemy import text
 
 from sqlhelpers import DatabaseSettings
@@ -280,6 +281,24 @@ def test_a_lock_whose_connection_is_lost_is_noticed(lock):
 
     with pytest.raises(DatabaseFailure, match=r"the connection that holds the lock is lost, so this run stops: ."):
         lock.probe()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_server_that_does_not_answer(request, kind):
+    """It is given a moment, and then the setting is named that says how long to wait."""
+    server = request.getfixturevalue(f"{kind}_server")
+    with (
+        server.fresh_database() as url,
+        proxy_to(server.port) as proxy,
+        engine_of(proxy.url(url)) as engine,
+        engine.connect() as connection,
+    ):
+        lock = IN_THE_SERVER[engine.dialect.name](connection, 0.1)
+        proxy.stall()
+
+        with pytest.raises(LockTimeout, match=r"not even said whether another run is under way: .*lock_timeout"):
+            lock.try_acquire()
+        proxy.resume()
 
 
 @IN_SERVERS
