@@ -197,7 +197,7 @@ def identifiers(source: bytes) -> tuple[str, tuple[str, ...], tuple[str, ...], t
         revision, down_revisions = values["revision"], values["down_revision"]
     except KeyError as error:
         raise Uncertain(str(error)) from error
-    if not isinstance(revision, str) or not revision or set(revision) & set("@-+"):
+    if not isinstance(revision, str) or not revision:
         raise Uncertain(revision)
     return revision, _words(down_revisions), _words(values.get("branch_labels")), _words(values.get("depends_on"))
 

@@ -120,7 +120,6 @@ class _PostgresLock(_ServerLock):
     """
 
     def _try(self) -> bool:
-        self._connection.rollback()
         taken = bool(self._connection.scalar(text(_TRY_LOCK), {"key": _KEY, "me": f"sqlhelpers {me()}"}))
         if not taken:
             self._connection.rollback()
@@ -138,8 +137,8 @@ class _PostgresLock(_ServerLock):
         with suppress(DBAPIError):
             row = self._connection.execute(text(_POSTGRES_HOLDER), {"key": _KEY}).first()
             if row is not None:
-                name = f" {row.application_name!r}" if row.application_name else ""
-                return f"process {row.pid}{name} of role {row.usename} at {row.client_addr or 'this host'}"
+                where = row.client_addr or "this host"
+                return f"process {row.pid} {row.application_name!r} of role {row.usename} at {where}"
         return ""
 
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parents[1]
 _NOTICED = {"killed", "timeout", "segfault"}
-_ON_SQLITE = ("-k", "not postgres and not mariadb and not pgbouncer")
+_ONCE = "all_that_alembic_needs"  # Alembic keeps the first standard output that it has seen
+_ON_SQLITE = ("-k", f"not postgres and not mariadb and not pgbouncer and not {_ONCE}")
 
 #: What tells whether a module is broken: tests that take a few seconds together.
 TESTS = {
@@ -106,26 +107,39 @@ def _folder(module: str) -> Path:
     return folder
 
 
+def _results(module: str) -> SourceFileMutationData:
+    found = SourceFileMutationData(path=Path(f"sqlhelpers/{module}.py"))
+    found.load()
+    return found
+
+
+def _alive(results: SourceFileMutationData) -> list[str]:
+    """Return the mutants that no test has noticed."""
+    return [name for name, code in results.exit_code_by_key.items() if status_by_exit_code[code] not in _NOTICED]
+
+
 def _mutate(module: str) -> None:
-    """Run the tests of a module on each of its mutants that has no result yet."""
+    """Run the tests of a module on those of its mutants that are new, or that no test has noticed so far."""
     os.environ["PYTHONPATH"] = str(Path("mutants").absolute())  # also for the processes that tests start
     configuration._config = replace(
         configuration._load_config(),
         only_mutate=[f"sqlhelpers/{module}.py"],
         pytest_add_cli_args_test_selection=list(TESTS[module]),
     )
+    results = _results(module)
+    if alive := _alive(results):  # there may be tests by now that do
+        results.exit_code_by_key.update(dict.fromkeys(alive))
+        results.save()
     mutmut._run([], max_children=int(os.environ.get("JOBS", "2")))
 
 
 def _report(module: str) -> str:
     """Return how many mutants of a module were noticed, and what the others are."""
-    path = Path(f"sqlhelpers/{module}.py")
-    found = SourceFileMutationData(path=path)
-    found.load()
-    alive = [name for name, code in found.exit_code_by_key.items() if status_by_exit_code[code] not in _NOTICED]
-    lines = [f"{module}: {len(found.exit_code_by_key)} mutants, {len(alive)} of them not noticed"]
+    results = _results(module)
+    alive = _alive(results)
+    lines = [f"{module}: {len(results.exit_code_by_key)} mutants, {len(alive)} of them not noticed"]
     for name in alive:
-        changes = get_diff_for_mutant(name, path=path).splitlines()[2:]
+        changes = get_diff_for_mutant(name, path=results.path).splitlines()[2:]
         lines += [f"  {name}", *(f"    {line}" for line in changes if line[:1] in "+-")]
     return "\n".join(lines)
 

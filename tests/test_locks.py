@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import getpass
+import hashlib
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 from filelock import FileLock
+from proxy import proxy_to
 from sqlalchemy import text
 
 from sqlhelpers import DatabaseSettings
@@ -19,7 +21,7 @@ from sqlhelpers.defaults import default_hooks
 from sqlhelpers.engines import make_engine
 from sqlhelpers.exceptions import DatabaseFailure, LockTimeout
 from sqlhelpers.locks import alembic_alone, connected, holder_of, may_look_first, only_run
-from sqlhelpers.server_locks import IN_THE_SERVER, Lock, me
+from sqlhelpers.server_locks import _KEY, IN_THE_SERVER, Lock, me
 
 
 @contextmanager
@@ -118,10 +120,33 @@ def test_one_run_in_a_process_whatever_the_database(engine):
     assert elsewhere(run, engine)
 
 
+def test_a_run_in_one_database_waits_for_one_in_another(engine):
+    """In one process, they come one after the other."""
+    with ThreadPoolExecutor(1) as pool:
+        with alembic_alone("the library", 5):
+            waiting = pool.submit(contextvars.Context().run, run, engine, 30)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.3)
+
+        assert waiting.result()
+
+
+def test_a_lost_lock_is_let_go_in_silence(engine, caplog):
+    """What has happened to the run is more important, and nobody has to do anything about this."""
+    with only_run(engine, "the shop", 5) as lock:
+        if engine.dialect.name != "sqlite":
+            lock._connection.connection.dbapi_connection.close()
+
+    assert elsewhere(run, engine, 5)
+    assert caplog.records == []
+
+
 def test_what_is_set_on_a_connection_of_a_run_stays_there(engine):
     """The connection is closed, and never given to who uses the pool later."""
     with only_run(engine, "the shop", 5) as lock:
         with connected(engine, lock) as connection:
+            assert not connection.in_transaction()
+
             connection.execute(text("CREATE TEMPORARY TABLE mine (id INTEGER)"))
         with pytest.raises(ZeroDivisionError), connected(engine, lock) as connection:
             connection.execute(text("CREATE TEMPORARY TABLE mine (id INTEGER)"))
@@ -233,6 +258,21 @@ def test_a_holder_that_has_not_said_its_name_yet(tmp_path):
 
 
 @IN_SERVERS
+def test_who_waits_is_in_no_transaction(lock):
+    """A snapshot that is kept would let CREATE INDEX CONCURRENTLY wait for us, and us for it."""
+    with lock._connection.engine.connect() as connection:
+        other = type(lock)(connection, 5)
+
+        assert other.try_acquire()
+        assert not lock.try_acquire()
+        assert not lock._connection.in_transaction()
+
+        other.release()
+
+        assert lock.try_acquire()
+
+
+@IN_SERVERS
 def test_a_lock_whose_connection_is_lost_is_noticed(lock):
     """The run stops, because another one may have begun."""
     assert lock.try_acquire()
@@ -241,6 +281,43 @@ def test_a_lock_whose_connection_is_lost_is_noticed(lock):
 
     with pytest.raises(DatabaseFailure, match=r"the connection that holds the lock is lost, so this run stops: ."):
         lock.probe()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_a_server_that_does_not_answer(request, kind):
+    """It is given a moment, and then the setting is named that says how long to wait."""
+    server = request.getfixturevalue(f"{kind}_server")
+    with (
+        server.fresh_database() as url,
+        proxy_to(server.port) as proxy,
+        engine_of(proxy.url(url)) as engine,
+        engine.connect() as connection,
+    ):
+        lock = IN_THE_SERVER[engine.dialect.name](connection, 0.1)
+        proxy.stall()
+
+        with pytest.raises(LockTimeout, match=r"not even said whether another run is under way: .*lock_timeout"):
+            lock.try_acquire()
+        proxy.resume()
+
+
+@IN_SERVERS
+def test_a_lost_connection_does_not_hide_that_the_lock_is_held(lock):
+    """Who holds it cannot be said then; nor is there anything to be ended."""
+    lock._connection.connection.dbapi_connection.close()
+
+    assert lock.holder() == "nobody holds the lock just now"
+    lock.abort(1)
+
+
+def test_a_holder_whom_we_may_not_see(mariadb_server):
+    """A role without the privilege PROCESS is told the number of the connection."""
+    with mariadb_server.fresh_database() as url, mariadb_server.fresh_database() as other:
+        name, user = url.rpartition("/")[2], other.rpartition("/")[2]
+        mariadb_server.execute(f"GRANT ALL ON `{name}`.* TO `{user}`@'%'")
+        theirs = f"{other.rpartition('/')[0]}/{name}"
+        with engine_of(url) as engine, engine_of(theirs) as stranger, only_run(engine, "the shop", 5):
+            assert re.fullmatch(r"connection \d+", holder(stranger))
 
 
 @ON_MARIADB
@@ -282,22 +359,28 @@ def test_a_lock_is_held_however_idle_its_connection_is(lock, request):
     assert str(lock._connection.scalar(text(limit))) == expected
 
 
-def test_the_longest_names_of_databases_have_locks_of_their_own(mariadb_server):
-    """MySQL's locks have shorter names than its databases."""
+@pytest.mark.parametrize("length", [53, 54, 64])
+def test_every_database_of_mariadb_has_a_lock_of_its_own(mariadb_server, length):
+    """MySQL's locks have shorter names than its databases. Old and new versions of ours call them the same."""
+    one, other = (f"{number:x>{length}}" for number in (1, 2))
+    digest = hashlib.sha256(f"sqlhelpers:{one}".encode()).hexdigest()[:48]
     with mariadb_server.fresh_database() as url:
-        user, names = url.split("/")[2].split(":")[0], [f"{number:x>64}" for number in (1, 2)]
-        urls = [f"{url.rpartition('/')[0]}/{name}" for name in names]
-        for name in names:
-            mariadb_server.create_database(name, user)
-        with engine_of(urls[0]) as one, engine_of(urls[0]) as same, engine_of(urls[1]) as other:
-            with connected(one, only := IN_THE_SERVER["mariadb"](one.connect(), 5)):
-                assert only.try_acquire()
-            with same.connect() as connection, other.connect() as another:
-                assert not IN_THE_SERVER["mariadb"](connection, 5).try_acquire()
-                assert IN_THE_SERVER["mariadb"](another, 5).try_acquire()
-            only._connection.close()
-        for name in names:
+        for name in (one, other):
+            mariadb_server.create_database(name, url.rpartition("/")[2])
+        with engine_of(url.rpartition("/")[0] + f"/{one}") as engine, only_run(engine, "the shop", 5) as lock:
+            assert lock._name == (f"sqlhelpers:{one}" if length == 53 else f"sqlhelpers:{digest}")
+            assert len(lock._name) <= 64
+            assert not lock._connection.in_transaction()
+            with engine.connect() as connection:
+                connection.execute(text(f"USE {other}"))
+                assert type(lock)(connection, 5).try_acquire()
+        for name in (one, other):
             mariadb_server.drop_database(name)
+
+
+def test_the_lock_of_postgresql_has_the_same_number_in_every_version():
+    """Or an old and a new one could be in one database at once."""
+    assert _KEY == 1007375626798138291
 
 
 def test_a_process_without_the_name_of_a_user(monkeypatch):

@@ -95,7 +95,6 @@ def test_plain_identifiers_are_read(source, expected):
         "revision = 'a'\ndown_revision = None\n\n\ndef upgrade(): pass\n\n\nrevision = str(1)\n",
         "revision = 'a'\ndown_revision = [1]\n",
         "revision = 1\ndown_revision = None\n",
-        "revision = 'a@b'\ndown_revision = None\n",
         "revision = 'a'\ndown_revision = (\n",
         "revision = 'a\x00'\n",
     ],
