@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[1]
+_MEASURING = "COVERAGE_PROCESS_CONFIG"  # as coverage has it, for the processes that tests start
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,18 @@ class Environment:
 def new_environment(folder: Path) -> Environment:
     """Return an environment that holds nothing, and whose scripts still work in a clone of it."""
     uv("venv", "--relocatable", "--python", sys.executable, folder)
+    if _MEASURING in os.environ:
+        _let_be_measured(folder)
     return Environment(folder)
+
+
+def _let_be_measured(environment: Path) -> None:
+    """Let processes of an environment find coverage, which no installer sees there."""
+    import coverage
+
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "coverage").symlink_to(Path(coverage.__file__).parent)
+    (packages / "measured.pth").write_text("import coverage; coverage.process_startup()", "utf-8")
 
 
 def build(tree: Path, target: str, folder: Path) -> Path:

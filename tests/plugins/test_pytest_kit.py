@@ -84,8 +84,8 @@ def test_a_test_leaves_no_trace(kit):
             with kit.runtime.manager().session() as session:
                 assert names(session) == ["one"]
             with kit.runtime.manager().engine.begin() as connection:
-                connection.execute(text("INSERT INTO author (id, name) VALUES (77, 'two')"))
-            assert names(kit.runtime.manager().Session()) == ["one", "two"]
+                connection.execute(models().Author.__table__.insert(), [{"name": "two"}, {"name": "three"}])
+            assert names(kit.runtime.manager().Session()) == ["one", "three", "two"]
             gc.collect()  # the session that was not closed
 
 
@@ -540,6 +540,21 @@ def test_a_fresh_database_has_real_commits(kit):
             plain = url.render_as_string(hide_password=False)
             assert [name for (name,) in committed(plain, "SELECT name FROM author ORDER BY name")] == ["async", "real"]
     assert not kit.databases["default"].maker.exists(kit.databases["default"].work + "_fresh")
+
+
+def test_a_fresh_database_is_dropped_while_others_use_it(kit):
+    """A process that the test has left behind, in a transaction, does not keep it."""
+    place = kit.databases["default"]
+    with test_in(kit, "fresh"):
+        with kit.runtime.manager().session() as session:
+            assert names(session) == []
+        left = DatabaseManager(place.maker.url(place.name).render_as_string(hide_password=False), "nowhere")
+        connection = left.engine.connect()
+        assert names(connection) == []
+
+    assert not place.maker.exists(f"{place.work}_fresh")
+    connection.invalidate()
+    left.dispose()
 
 
 def test_a_clone_has_all_that_the_template_has(kit, dev_url):
