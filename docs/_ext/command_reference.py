@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 import click
+from sphinx.addnodes import index
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
@@ -38,7 +39,10 @@ class CommandReference(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return a section for each command."""
         text = "\n\n".join(_section(context) for context in all_commands())
-        return self.parse_text_to_nodes(text, allow_section_headings=True)
+        made = self.parse_text_to_nodes(text, allow_section_headings=True)
+        for entry in (found for node in made for found in node.findall(index)):
+            entry["entries"].clear()  # of each option once for each command: the index is for names
+        return made
 
 
 def all_commands(parent: click.Context | None = None) -> Iterator[click.Context]:

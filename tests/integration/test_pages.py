@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from fastapi import FastAPI
@@ -68,6 +70,14 @@ def test_blocks_are_of_kinds_that_are_run(page):
     kinds = {info for info, _ in blocks(page) if not info.startswith("{")}
 
     assert kinds - KINDS == set()
+
+
+@for_each_page
+def test_what_is_left_out_says_why(page):
+    """A block at a time, with its reason beside it in the source."""
+    marks = re.findall(r"^<!-- skip.*", page.read_text("utf-8"), re.MULTILINE)
+
+    assert [mark for mark in marks if not re.fullmatch(r'<!-- skip: next "[^"]{6,}" -->', mark)] == []
 
 
 def test_the_deployment_of_kubernetes(project):  # noqa: ARG001  # no setting comes from elsewhere
