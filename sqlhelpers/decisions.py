@@ -1,4 +1,7 @@
-"""What a person decides about a database: to adopt, repair, drop or retire."""
+"""What a person decides about a database: to adopt, stamp, repair, drop or retire.
+
+Each decision is carried out on a connection that is in no transaction, by a run that holds the lock.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +41,8 @@ def adopt(
 ) -> tuple[str, ...]:
     """Record a revision for tables that are there already, if they are as it makes them.
 
-    A position that stands in ``alembic_version`` is moved into the history's own table instead.
-
-    Args:
-        connection: a connection that is in no transaction.
-        run: the run, which holds the lock.
-        history: the app.
-        revision: the revision that the tables are at; None for the newest, whose tables are those of the models.
-        compare: compares the tables with those of ``revision``.
+    A position that stands in ``alembic_version`` is moved into the history's own table instead. Without a ``revision``
+    it is the newest, whose tables are those of the models.
 
     Returns:
         the differences; empty if the revision was recorded.
@@ -89,12 +86,8 @@ def stamp_position(
 ) -> tuple[Movement, ...]:
     """Record revisions on a person's word: nothing is run, and nothing is compared.
 
-    Args:
-        connection: a connection that is in no transaction.
-        run: the run, which holds the lock.
-        histories: the apps.
-        revisions: what to record, in Alembic's words; ``base`` for nothing.
-        purge: forget first what is recorded, also what the code does not know.
+    They are in Alembic's words, ``base`` for none. With ``purge``, what is recorded is forgotten first, also what the
+    code does not know.
 
     Raises:
         Refused: a revision was interrupted, is recorded elsewhere, or is unknown; nothing was changed.
@@ -156,11 +149,7 @@ def _nothing_to_adopt(report: AppReport) -> str:
 def repair(connection: Connection, run: Run, history: History, *, applied: bool) -> tuple[str, ...]:
     """Take a person's word about a revision that was begun and not finished.
 
-    Args:
-        connection: a connection that is in no transaction.
-        run: the run, which holds the lock.
-        history: the app.
-        applied: all that the revision does has been done by hand; otherwise all that it had done was undone.
+    It is that all that the revision does was ``applied`` by hand, or that all that it had done was undone.
 
     Returns:
         the differences between the tables and the models, if it was their creation that was interrupted and they
@@ -241,12 +230,7 @@ def _forget_position(connection: Connection, history: History) -> None:
 def retire(connection: Connection, run: Run, app: str, installed: Sequence[History], *, drop_tables: bool) -> None:
     """Remove what records the position of an app that is not installed any more.
 
-    Args:
-        connection: a connection that is in no transaction.
-        run: the run, which holds the lock.
-        app: the name of the app.
-        installed: the apps that are installed; their tables are never dropped.
-        drop_tables: drop the app's tables as well, which the journal knows.
+    With ``drop_tables`` its tables go as well, which the journal knows; those of ``installed`` apps are never dropped.
 
     Raises:
         Refused: nothing here belongs to such an app, or the journal does not know its tables.

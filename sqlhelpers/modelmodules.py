@@ -13,19 +13,20 @@ from collections import defaultdict
 from importlib.util import resolve_name
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import sqlalchemy
 from sqlalchemy import Table
 from sqlalchemy.exc import InvalidRequestError
-from sqlalchemy.orm import Mapper, registry
+from sqlalchemy.orm import registry
 from sqlalchemy.orm.exc import UnmappedClassError
 
 from sqlhelpers.exceptions import AppError, SqlhelpersError
+from sqlhelpers.selects import mapper_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType
 
     from sqlalchemy import MetaData
+    from sqlalchemy.orm import Mapper
 
 
 class _Claim(NamedTuple):
@@ -181,8 +182,8 @@ def _shares_table(mapper: Mapper[Any]) -> bool:
 
 def _mappers_beside(cls: type[Any]) -> Iterable[Mapper[Any]]:
     """Return every mapper of the registry of ``cls``, which may be a mapped class or a declarative base."""
-    mapper = sqlalchemy.inspect(cls, raiseerr=False)
-    found = mapper.registry if isinstance(mapper, Mapper) else getattr(cls, "registry", None)
+    mapper = mapper_of(cls)
+    found = getattr(cls, "registry", None) if mapper is None else mapper.registry
     if not isinstance(found, registry):
         return ()
     try:

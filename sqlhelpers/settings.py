@@ -13,7 +13,7 @@ from sqlhelpers.app import Bootstrap  # noqa: TC001  # pydantic reads the annota
 from sqlhelpers.exceptions import SettingsError
 from sqlhelpers.meant import near
 from sqlhelpers.settings_models import SECRET, STRICT, AlembicSettings, DatabaseSettings, SQLAlchemySettings
-from sqlhelpers.sources import Layer, layered, read_layers, split
+from sqlhelpers.sources import Layer, layered, leaves, read_layers, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -128,7 +128,9 @@ class Settings(BaseSettings):
 
     def origins(self) -> Iterator[tuple[str, str, str]]:
         """Yield every value as its dotted name, the value without secrets, and where it came from."""
-        for path, value in _leaves(self.model_dump(mode="json", exclude_unset=False), ()):
+        for path, value in leaves(self.model_dump(mode="json")):
+            if value is None:
+                continue
             name = ".".join(path)
             secret = "connect_args" in path or (SECRET.search(path[-1]) and path[-1] != "secrets_dir")
             yield name, "***" if secret and value else _shown(value), _origin(path, self._layers)
@@ -166,14 +168,6 @@ def _part(part: object) -> object:
         given = part.model_fields_set
         return {name: value for name, value in part.model_dump().items() if name in given or value is not None}
     return part
-
-
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict) and value:
-        for key, below in value.items():
-            yield from _leaves(below, (*path, key))
-    elif value is not None:
-        yield path, value
 
 
 def _shown(value: Any) -> str:

@@ -40,7 +40,7 @@ class Layer:
     def of_arguments(cls, values: Mapping[str, Any]) -> Layer:
         """Return what was passed to ``Settings(...)``; the caller's mappings are not changed."""
         nested = _normalised(values)
-        return cls(nested, dict.fromkeys(_paths(nested), "argument"))
+        return cls(nested, {path: "argument" for path, _ in leaves(nested)})
 
     @classmethod
     def of_variables(cls, variables: Mapping[str, str], where: str) -> Layer:
@@ -83,7 +83,7 @@ class Layer:
             if not isinstance(table, dict):
                 raise SettingsError([f"{file}: {name!r} is not a table"])
         nested = _normalised(table)
-        origins = {path: f"tool.sqlhelpers.{'.'.join(path)} in {file}" for path in _paths(nested)}
+        origins = {path: f"tool.sqlhelpers.{'.'.join(path)} in {file}" for path, _ in leaves(nested)}
         return cls(nested, origins).based(file.parent, folder)
 
     def based(self, base: Path, folder: Path) -> Layer:
@@ -176,6 +176,15 @@ def merged(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return whole
 
 
+def leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Yield every value of nested mappings, each with the way to it."""
+    if isinstance(value, dict) and value:
+        for key, below in value.items():
+            yield from leaves(below, (*path, str(key)))
+    else:
+        yield path, value
+
+
 def split(value: Any) -> Any:
     """Return the names in a text with commas; anything else as it is."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -231,14 +240,6 @@ def _has(values: Any, path: Path_) -> bool:
             return not isinstance(values, dict) and values is not None
         values = values[part]
     return True
-
-
-def _paths(values: Any, path: Path_ = ()) -> Iterator[Path_]:
-    if isinstance(values, dict) and values:
-        for key, value in values.items():
-            yield from _paths(value, (*path, str(key)))
-    else:
-        yield path
 
 
 def _rebase(nested: dict[str, Any], folder: Path) -> None:
