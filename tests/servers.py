@@ -57,9 +57,9 @@ class PostgresServer(Server):
         settings = (part for name, value in options.items() for part in ("-c", f"{name}={value}"))
         return self.programs()[1], "-D", str(self.folder / "data"), *settings
 
-    def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run one statement as superuser, and return its rows."""
-        return _execute(self.port, sql, database or "postgres")
+    def connect(self, database: str | None) -> Any:
+        """Return a new connection of the superuser."""
+        return _connect(self.port, database)
 
     def create_role(self, name: str, password: str) -> None:
         """Create a role that may log in."""
@@ -124,24 +124,22 @@ class PgBouncer(Server):
         """Return the command that runs the pooler."""
         return self.programs()[1], str(self.folder / "pgbouncer.ini")
 
-    def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run one statement as superuser, through the pooler, and return its rows."""
-        return _execute(self.port, sql, database or "postgres")
+    def connect(self, database: str | None) -> Any:
+        """Return a new connection of the superuser, through the pooler."""
+        return _connect(self.port, database)
 
 
-def _execute(port: int, sql: str, database: str) -> list[tuple[Any, ...]]:
-    with psycopg.connect(
+def _connect(port: int, database: str | None) -> Any:
+    return psycopg.connect(
         host="127.0.0.1",
         port=port,
         user=_SUPERUSER,
         password=_PASSWORD,
-        dbname=database,
+        dbname=database or "postgres",
         autocommit=True,
         prepare_threshold=None,
         connect_timeout=5,
-    ) as connection:
-        cursor = connection.execute(sql)
-        return cursor.fetchall() if cursor.description else []
+    )
 
 
 class MariadbServer(Server):
@@ -183,9 +181,9 @@ class MariadbServer(Server):
             *("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--innodb-doublewrite=0"),
         )
 
-    def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run one statement as superuser, and return its rows."""
-        connection = pymysql.connect(
+    def connect(self, database: str | None) -> Any:
+        """Return a new connection of the superuser."""
+        return pymysql.connect(
             host="127.0.0.1",
             port=self.port,
             user=_SUPERUSER,
@@ -193,10 +191,8 @@ class MariadbServer(Server):
             database=database,
             autocommit=True,
             connect_timeout=5,
+            ssl_disabled=True,  # or PyMySQL reads all certificates of the machine for each connection
         )
-        with connection, connection.cursor() as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
 
     def create_role(self, name: str, password: str) -> None:
         """Create a role that may log in."""

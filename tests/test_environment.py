@@ -90,9 +90,9 @@ def grow(project, more):
     project.forget()
 
 
-def test_the_env_is_two_lines(on_sqlite, project):
+@pytest.mark.usefixtures("on_sqlite")
+def test_the_env_is_two_lines(project):
     """And the template beside it is ours."""
-    assert on_sqlite
     assert (project.folder / "shop/migrations/env.py").read_text() == ENV
     assert "sqlhelpers.templating" in (project.folder / "shop/migrations/script.py.mako").read_text()
 
@@ -152,7 +152,8 @@ def test_alembic_as_a_process(on_sqlite, project):
     assert "author" in tables(on_sqlite)
 
 
-def test_settings_are_found_from_the_configuration_upwards(on_sqlite, project, alembic, monkeypatch, tmp_path):
+@pytest.mark.usefixtures("on_sqlite")
+def test_settings_are_found_from_the_configuration_upwards(project, alembic, monkeypatch, tmp_path):
     """A relative SQLite file is then beside the settings, not in the working directory."""
     (tmp_path / "far").mkdir()
     project.write_pyproject(SETTINGS.format(url="sqlite:///beside.db"))
@@ -163,12 +164,12 @@ def test_settings_are_found_from_the_configuration_upwards(on_sqlite, project, a
     config = alembic_config.Config(toml_file=project.folder / "pyproject.toml")
     alembic_command.upgrade(config, "head")
 
-    assert on_sqlite
     assert (project.folder / "beside.db").exists()
     assert list((tmp_path / "far").iterdir()) == []
 
 
-def test_a_folder_with_our_env_is_as_one_without(on_sqlite, project, command):
+@pytest.mark.usefixtures("on_sqlite")
+def test_a_folder_with_our_env_is_as_one_without(command):
     """A run is one transaction, is compared and checked, and starts from the models."""
     assert command("revision", "-m", "first").status == 0
     assert "created" in command("run-sync").stdout
@@ -176,8 +177,6 @@ def test_a_folder_with_our_env_is_as_one_without(on_sqlite, project, command):
 
     assert checked.status == 0, checked
     assert "skipped" not in checked.output
-    assert on_sqlite
-    assert project.folder.is_dir()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +203,8 @@ def test_an_env_that_does_more_than_call_ours_is_a_foreign_one(tmp_path, text, i
     assert Revisions(RevisionFiles(tmp_path)).has_environment is not is_ours
 
 
-def test_one_of_several_databases_is_picked(project, command, alembic, tmp_path):
+@pytest.mark.usefixtures("command")
+def test_one_of_several_databases_is_picked(project, alembic, tmp_path):
     """A folder that two databases have is worked on in the default one, or in that of -x database=NAME."""
     project.write("migrations/versions/r1.py", revision_text("r1", "op.create_table('t', sa.Column('id', sa.Integer))"))
     project.write("migrations/env.py", ENV)
@@ -231,7 +231,6 @@ def test_one_of_several_databases_is_picked(project, command, alembic, tmp_path)
         "there are no models to compare with"
         in alembic("-x", "database=other", "revision", "--autogenerate", "-m", "x")[1]
     )
-    assert command
 
 
 def test_a_folder_of_nobody_is_told(on_sqlite, project, alembic):
@@ -400,17 +399,18 @@ def test_one_async_driver_is_enough(begun, alembic, monkeypatch, loops):
     assert "author" in tables(begun)
 
 
-def test_a_database_that_cannot_be_reached_is_one_line(on_sqlite, project, alembic):
+@pytest.mark.usefixtures("on_sqlite")
+def test_a_database_that_cannot_be_reached_is_one_line(project, alembic):
     """No password is in it."""
     project.write_pyproject(SETTINGS.format(url="postgresql://u:hunter22@127.0.0.1:1/d"))
     status, out, _ = alembic("upgrade", "head")
 
     assert status != 0
     assert "FAILED: database 'default' (postgresql://u:***@127.0.0.1:1/d)" in out
-    assert on_sqlite
 
 
-def test_models_that_cannot_be_imported_are_one_line(on_sqlite, project, alembic):
+@pytest.mark.usefixtures("on_sqlite")
+def test_models_that_cannot_be_imported_are_one_line(project, alembic):
     """Nothing is compared then."""
     project.write("shop/models.py", "import nothing_of_this_name")
     project.forget()
@@ -418,17 +418,16 @@ def test_models_that_cannot_be_imported_are_one_line(on_sqlite, project, alembic
 
     assert status != 0
     assert "FAILED: app 'shop': its models cannot be imported: shop.models: " in out
-    assert on_sqlite
 
 
-def test_loggers_of_the_application_are_as_they_were(on_sqlite, alembic):
+@pytest.mark.usefixtures("on_sqlite")
+def test_loggers_of_the_application_are_as_they_were(alembic):
     """No logging is configured, whatever `alembic.ini` says of it."""
     before = (logging.getLogger().level, logging.getLogger().handlers[:], logging.getLogger("alembic").level)
     alembic("revision", "--autogenerate", "-m", "first")
     alembic("upgrade", "head")
 
     assert (logging.getLogger().level, logging.getLogger().handlers[:], logging.getLogger("alembic").level) == before
-    assert on_sqlite
 
 
 def test_a_runtime_can_be_given(on_sqlite, project, alembic):

@@ -161,7 +161,7 @@ def clause(name, descending, nulls):
     return {"first": directed.nulls_first, "last": directed.nulls_last}.get(nulls, lambda: directed)()
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, order=ORDERS, size=st.integers(1, 5))
 def test_every_row_exactly_once(session, rows, order, size):
     """In the right order, whatever that is, however many are equal or NULL, and in both directions."""
@@ -177,7 +177,7 @@ def test_every_row_exactly_once(session, rows, order, size):
     assert [row.id for row in backwards(session, statement, size, last)] == [row.id for row in expected]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, order=ORDERS, size=st.integers(1, 4), changes=st.lists(st.tuples(st.booleans(), ROWS), max_size=4))
 def test_rows_that_come_and_go_move_no_others(session, rows, order, size, changes):
     """Each row that is there all the time is seen once, in order, while others are inserted and deleted."""

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -60,6 +60,7 @@ class Server:
         self.port = port
         self.numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
+        self._superuser: Any = None
 
     @property
     def pid(self) -> int:
@@ -90,9 +91,18 @@ class Server:
         """Return the command that runs the server in the foreground."""
         raise NotImplementedError
 
-    def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run one statement as superuser, outside a transaction, and return its rows."""
+    def connect(self, database: str | None) -> Any:
+        """Return a new connection of the superuser, as Python's DB-API has it, that commits by itself."""
         raise NotImplementedError
+
+    def execute(self, sql: str, database: str | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement as superuser, and return its rows: on a connection that is kept, unless in a database."""
+        if database is not None:
+            with closing(self.connect(database)) as connection:
+                return _rows(connection, sql)
+        if self._superuser is None:
+            self._superuser = self.connect(None)
+        return _rows(self._superuser, sql)
 
     def create_role(self, name: str, password: str) -> None:
         """Create a role that may log in with a password, and may do nothing yet."""
@@ -125,6 +135,9 @@ class Server:
         self._send(self.end_signal)
 
     def _send(self, number: signal.Signals) -> None:
+        if self._superuser is not None:
+            self._superuser.close()
+            self._superuser = None
         process, self._process = self._process, None
         if process is None:
             return
@@ -173,6 +186,12 @@ def running(kind: type[Server], **options: Any) -> Iterator[Server]:
             server.end()
     finally:
         shutil.rmtree(folder)
+
+
+def _rows(connection: Any, sql: str) -> list[tuple[Any, ...]]:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def _surroundings(server: Server, log: IO[bytes]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import click
 from sqlhelpers.cli.completing import revisions_of
 from sqlhelpers.cli.group import cli, database, databases, json_option, only, optional_app, words_of
 from sqlhelpers.cli.printing import as_mapping, is_terminal, table
-from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.runtimes import open_quietly
 from sqlhelpers.cli.verbosity import is_quiet, note, say
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def init(app: str | None, path: Path | None, bind: str, *, with_env: bool, force
     """
     from sqlhelpers.authors import make_folder
 
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         made = make_folder(runtime, app, bind=bind, path=path, with_env=with_env, force=force)
     for file in (made.folder / "versions", *made.files):
         say(f"{file}")
@@ -93,7 +92,7 @@ def revision(
         raise click.UsageError("say either --autogenerate or --empty, not both")
     written: list[WrittenRevision] = []
     try:
-        with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        with open_quietly() as runtime:
             is_special = empty or any(value for name, value in options.items() if name not in ("from_scratch", "force"))
             if is_special:
                 target(runtime, [app] if app else [], binds)  # there is but one
@@ -128,7 +127,7 @@ def merge(
     """
     from sqlhelpers.authors import target
 
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         chosen, revisions = target(runtime, words, binds)
         said = message or f"merge {' and '.join(revisions) or 'heads'}"
         written = runtime.perform(chosen.bind, lambda manager: manager.merge(said, chosen.app, revisions, **options))
@@ -146,7 +145,7 @@ def edit(words: Sequence[str], binds: Sequence[str], *, only_path: bool) -> None
     """
     from sqlhelpers.authors import revision_files, target
 
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         chosen, revisions = target(runtime, words, binds)
         files = revision_files(runtime, chosen, only(revisions) or "head")
     if only_path or not sys.stdin.isatty():

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
 
 from sqlhelpers.cli.completing import revisions_of
 from sqlhelpers.cli.group import cli, confirm, database, optional_app, yes
-from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.runtimes import open_quietly
 from sqlhelpers.cli.verbosity import note, say
 from sqlhelpers.exceptions import Refused
 
@@ -30,7 +28,7 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
     Example: sqlhelpers adopt bookshop
     """
     current: Sequence[str] = ()
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         history = runtime.database(bind).history(app)
         differences = runtime.perform(bind, lambda manager: manager.adopt(app, revision))
         if not differences:
@@ -58,12 +56,12 @@ def repair(app: str | None, bind: str, *, applied: bool, rolled_back: bool) -> N
     if applied and rolled_back:
         raise click.UsageError("say either --applied or --rolled-back, not both")
     if not applied and not rolled_back:
-        with open_runtime() as runtime:
+        with open_quietly() as runtime:
             report = runtime.perform(bind, lambda manager: manager.get_report())
         reasons = [each.detail for each in report.apps if each.app == app or app is None]
         said = next(filter(None, reasons), "nothing was interrupted")
         raise Refused(f"say --applied or --rolled-back, once it is so: {said}")
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         differences = runtime.perform(bind, lambda manager: manager.repair(app, applied=applied))
     _refuse_if(differences, "the tables are not as the models say")
     say(f"{bind}  {app or '-'}  repaired: {'applied' if applied else 'rolled back'}")
@@ -78,7 +76,7 @@ def drop(app: str | None, bind: str, *, yes: bool) -> None:
 
     Example: sqlhelpers drop bookshop
     """
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         database = runtime.database(bind)
         histories = database.histories if app is None else [database.history(app)]
         names = [table.fullname for each in histories for table in each.tables]
@@ -97,7 +95,7 @@ def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
 
     Example: sqlhelpers retire oldshop --drop-tables
     """
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         runtime.database(bind).refuse_installed(app)
         entries = runtime.perform(bind, lambda manager: manager.journal(app))
         _refuse_unknown(runtime, app, bind, has_entries=bool(entries))

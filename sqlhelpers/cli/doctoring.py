@@ -7,7 +7,6 @@ import shutil
 import sys
 import textwrap
 from collections import Counter
-from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import click
 
 from sqlhelpers.cli.group import cli, databases, json_option
 from sqlhelpers.cli.printing import is_terminal, styled
-from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.runtimes import open_quietly
 from sqlhelpers.cli.verbosity import is_quiet
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def doctor(binds: Sequence[str], *, as_json: bool) -> None:
             show(diagnosis)
 
     try:
-        with open_runtime() as runtime, redirect_stdout(sys.stderr):  # what plugins print is not data
+        with open_quietly() as runtime:
             diagnose(runtime, binds, seen)
     finally:
         if as_json:

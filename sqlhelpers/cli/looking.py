@@ -13,7 +13,7 @@ import click
 from sqlhelpers.cli.group import cli, databases, json_option, optional_app, words_of
 from sqlhelpers.cli.moving import selected
 from sqlhelpers.cli.printing import as_mapping, styled, table
-from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.runtimes import open_quietly, open_runtime
 from sqlhelpers.cli.telling import Row, print_blocks, print_rows, print_shown
 from sqlhelpers.cli.verbosity import note, verbosity
 
@@ -49,7 +49,7 @@ def history(
 
     Example: sqlhelpers history bookshop -r -3:current
     """
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         chosen = _selected(runtime, binds, app, between)
         needs_current = "current" in (between or "").split(":")
         positions = _positions(runtime, chosen) if indicate_current or needs_current else {}
@@ -78,7 +78,7 @@ def heads(app: str | None, binds: Sequence[str], *, resolve_dependencies: bool, 
 
     Example: sqlhelpers heads bookshop
     """
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         rows: dict[str, Row] = {}
         for bind, names in _selected(runtime, binds, app).apps.items():
             for info in runtime.manager(bind).get_heads(names, resolve_dependencies=resolve_dependencies):
@@ -101,7 +101,7 @@ def current(app: str | None, binds: Sequence[str], *, check_heads: bool, as_json
     found: list[Position] = []
     rows: list[Row] = []
     try:
-        with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        with open_quietly() as runtime:
             found += _positions(runtime, _selected(runtime, binds, app)).values()
             for each in found if verbosity() else ():
                 infos = (runtime.manager(each.bind).get_revisions(name, each.app or "-") for name in _known(each))

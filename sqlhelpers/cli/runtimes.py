@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +85,13 @@ def attachment_of(ctx: click.Context) -> Attachment | None:
 def open_runtime() -> AbstractContextManager[Runtime]:
     """Return the attached runtime, or one for the settings of the working directory."""
     return attached_runtime() or _new_runtime()
+
+
+@contextmanager
+def open_quietly() -> Iterator[Runtime]:
+    """Give the same; what plugins, models and revisions print in the block is not data, and goes to stderr."""
+    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        yield runtime
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
 
 import click
 
 from sqlhelpers.cli.group import cli, database
-from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.runtimes import open_quietly, open_runtime
 from sqlhelpers.cli.verbosity import note
 
 
@@ -46,6 +45,6 @@ def dbshell(arguments: tuple[str, ...], bind: str) -> None:
     """
     from sqlhelpers.clients import client_for
 
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         client = client_for(runtime.database(bind), arguments)
     client.replace_process()

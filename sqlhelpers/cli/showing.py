@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from sqlhelpers.cli.group import cli, databases, json_option, optional_app
-from sqlhelpers.cli.printing import is_terminal, table
-from sqlhelpers.cli.runtimes import open_runtime, open_settings, read_outline
+from sqlhelpers.cli.printing import as_text, is_terminal, table
+from sqlhelpers.cli.runtimes import open_quietly, open_settings, read_outline
 from sqlhelpers.cli.verbosity import note
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
     rows: list[dict[str, str | None]] = []
     sound: list[str] = []
     try:
-        with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        with open_quietly() as runtime:
             for bind in runtime.binds(binds):
                 found = runtime.perform(bind, lambda manager: manager.check())
                 sound += [bind] * (not found)
@@ -63,14 +63,14 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
     Example: sqlhelpers journal bookshop
     """
     rows: list[dict[str, Any]] = []
-    with open_runtime() as runtime, redirect_stdout(sys.stderr):
+    with open_quietly() as runtime:
         for bind in runtime.binds(binds):
             entries = runtime.perform(bind, lambda manager: manager.journal(app))
             rows += ({"database": bind, **asdict(entry), "seconds": entry.seconds} for entry in entries)
     if not rows:
         note(f"nothing is recorded{f' of app {app!r}' if app else ''}")
     if as_json:
-        click.echo(json.dumps(rows, indent=2, default=lambda when: f"{when.isoformat()}Z"))
+        click.echo(json.dumps(rows, indent=2, default=as_text))
         return
     headings = ("database", "app", "action", "revision", "begun (UTC)", "took", "outcome", "by")
     cells = (

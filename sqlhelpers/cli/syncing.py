@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
 
 from sqlhelpers.cli.group import cli, databases, json_option
 from sqlhelpers.cli.printing import Bar, done, found, planned, printed
-from sqlhelpers.cli.runtimes import open_runtime
+from sqlhelpers.cli.runtimes import open_quietly, open_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +32,7 @@ def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_sql: bool, 
     Example: sqlhelpers run-sync -d default --dry-run
     """
     if as_sql:
-        with open_runtime() as runtime, redirect_stdout(sys.stderr):
+        with open_quietly() as runtime:
             texts = [runtime.database(bind).sql() for bind in runtime.binds(binds)]
         click.echo("".join(texts), nl=False)
         return

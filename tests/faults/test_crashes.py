@@ -132,7 +132,8 @@ def test_kill_9_during_a_long_statement_ends_the_statement(behind, place, kind, 
 
     assert result is SyncResult.UPGRADED
     assert ran(place) == [*ONCE_EACH, "r4"]
-    assert not postgres_server.execute("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%sleep(30)'")
+    query = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%sleep(30)'"
+    until(lambda: not postgres_server.execute(query), "the statement ends in the server")
 
 
 @both_kinds

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from sqlalchemy import ForeignKey, String, create_engine, select, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, selectinload
 
 import sqlhelpers_pytest
 from sqlhelpers import DatabaseManager
@@ -151,4 +151,3 @@ def test_names_are_loaded_when_they_are_used():
         _ = sqlhelpers_pytest.nothing
 
     assert sqlhelpers_pytest.assert_statements is sys.modules["sqlhelpers_pytest.statements"].assert_statements
-    assert Session
