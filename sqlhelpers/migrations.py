@@ -58,7 +58,7 @@ def _sync_app(connection: Connection, run: Run, history: History, report: AppRep
     if report.status is DatabaseStatus.NO_INFO:
         bootstrap(connection, run, history)
         return SyncResult.CREATED
-    upgrade(connection, run, history, report.heads[0])
+    upgrade(connection, run, history)
     return SyncResult.UPGRADED
 
 
@@ -207,14 +207,14 @@ def stamp(connection: Connection, history: History, *revisions: str) -> None:
     context.stamp(history.revisions.script, revisions)  # type: ignore[arg-type]  # several are taken as well
 
 
-def upgrade(connection: Connection, run: Run, history: History, target: str = "heads") -> None:
-    """Run the revisions that lead from where the database is to ``target``.
+def upgrade(connection: Connection, run: Run, history: History) -> None:
+    """Run the revisions that lead from where the database is to the newest.
 
     Raises:
         MigrationFailed: a revision raised.
-        AppError: ``target`` is not a revision of this history, or the folder's ``env.py`` failed to do it.
+        AppError: the history has no migrations, or the folder's ``env.py`` failed to do it.
     """
-    _move(connection, run, history, "upgrade", target)
+    _move(connection, run, history, "upgrade", "heads")
 
 
 def _move(connection: Connection, run: Run, history: History, action: str, target: str) -> Movement:
