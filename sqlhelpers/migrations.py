@@ -207,14 +207,14 @@ def stamp(connection: Connection, history: History, *revisions: str) -> None:
     context.stamp(history.revisions.script, revisions)  # type: ignore[arg-type]  # several are taken as well
 
 
-def upgrade(connection: Connection, run: Run, history: History) -> None:
-    """Run the revisions that lead from where the database is to the newest.
+def upgrade(connection: Connection, run: Run, history: History, target: str = "heads") -> None:
+    """Run the revisions that lead from where the database is to ``target``.
 
     Raises:
         MigrationFailed: a revision raised.
-        AppError: the history has no migrations, or the folder's ``env.py`` failed to do it.
+        AppError: ``target`` is not a revision of this history, or the folder's ``env.py`` failed to do it.
     """
-    _move(connection, run, history, "upgrade", "heads")
+    _move(connection, run, history, "upgrade", target)
 
 
 def _move(connection: Connection, run: Run, history: History, action: str, target: str) -> Movement:
