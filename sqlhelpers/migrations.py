@@ -58,7 +58,7 @@ def _sync_app(connection: Connection, run: Run, history: History, report: AppRep
     if report.status is DatabaseStatus.NO_INFO:
         bootstrap(connection, run, history)
         return SyncResult.CREATED
-    upgrade(connection, run, history, report.heads[0])
+    upgrade(connection, run, history)
     return SyncResult.UPGRADED
 
 

@@ -38,7 +38,7 @@ TESTS = {
     "revision_files": ("tests/test_revision_files.py", "tests/test_revisions.py"),
     "revision_graph": ("tests/test_revisions.py", "tests/test_revision_files.py"),
     "revisions": ("tests/test_revisions.py", "tests/test_moving.py", "tests/test_environment.py", *_ON_SQLITE),
-    "migrations": ("tests/test_moving.py", "tests/test_manager.py", "tests/integration/test_states.py", *_ON_SQLITE),
+    "migrations": ("tests/test_migrations.py", "tests/test_moving.py", "tests/integration/test_states.py", *_ON_SQLITE),
     "locks": ("tests/test_locks.py",),
     "server_locks": ("tests/test_locks.py", "-k", "not sqlite"),
 }

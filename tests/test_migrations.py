@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from databases import MODELS, REVERSIBLE, runtime, snapshot, tables
+from databases import MODELS, REVERSIBLE, rows, runtime, snapshot, tables
 from projects import revision_text
+from sqlalchemy import inspect, text
 
-from sqlhelpers import SyncResult
+from sqlhelpers import DatabaseStatus, SyncResult, hookimpl
 from sqlhelpers.exceptions import AppError, DatabaseFailure
+from sqlhelpers.plugin_manager import PluginManager
 
 #: Ends the connection that holds the lock of the run.
 LOSE = (
@@ -58,6 +60,32 @@ def test_tables_of_an_app_without_migrations(sqlite_url):
         assert made.manager().sync() is SyncResult.CREATED
 
     assert tables(sqlite_url) == {"author", "book"}
+
+
+class Seeding:
+    """A plugin that looks at what is there before a run, and adds to it afterwards."""
+
+    @hookimpl
+    def sqlhelpers_before_sync(self, bind, connection, status):
+        self.before = (bind, inspect(connection).get_table_names(), [each.status for each in status.apps])
+
+    @hookimpl
+    def sqlhelpers_after_sync(self, bind, connection, result):
+        connection.execute(text("INSERT INTO author (id, name) VALUES (1, 'Ada')"))
+        self.after = (bind, [each.result for each in result.apps])
+
+
+@pytest.mark.usefixtures("shop")
+def test_plugins_look_before_a_run_and_add_to_it(sqlite_url):
+    """They are told of which database, with its state and what came of it, and share its transaction."""
+    plugins = PluginManager()
+    plugins.register(plugin := Seeding(), "seeding")
+    with runtime(sqlite_url, plugins=plugins) as made:
+        made.manager().sync()
+
+    assert plugin.before == ("default", [], [DatabaseStatus.NO_INFO])
+    assert plugin.after == ("default", [SyncResult.CREATED])
+    assert rows(sqlite_url, "SELECT name FROM author") == [("Ada",)]
 
 
 def test_a_foreign_key_to_a_table_of_nobody(project, sqlite_url):

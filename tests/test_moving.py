@@ -407,6 +407,16 @@ def test_several_apps(stock, url):  # noqa: ARG001  # the apps of the runtime
     assert [(each.app, each.revisions) for each in down] == [("stock", ("s1",)), ("shop", ("r3", "r2", "r1"))]
 
 
+def test_a_needed_app_with_several_heads_is_behind(stock, sqlite_url):
+    """That is a mistake in it, but not one of the app that is moved."""
+    with runtime(sqlite_url, apps=BOTH) as made:
+        made.manager().upgrade("r1", "shop")
+    stock.write("shop/migrations/versions/r2b.py", revision_text("r2b", down_revision="r1"))
+
+    with runtime(sqlite_url, apps=BOTH) as made:
+        assert made.manager().upgrade(app="stock")[0].behind == ("shop",)
+
+
 def test_a_failure_on_the_way_undoes_all_of_it(stock, sqlite_url):
     """Also what was done to the apps before."""
     stock.write("stock/migrations/versions/s1.py", revision_text("s1", f"{ITEM}\n1 / 0"))

@@ -1,7 +1,11 @@
 """What revision files say of themselves, and how long that is believed."""
 
+import functools
+import hashlib
 import json
 import os
+import re
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -10,7 +14,7 @@ import pytest
 
 from sqlhelpers import revision_files
 from sqlhelpers.exceptions import AppError
-from sqlhelpers.revision_files import RevisionFiles, Uncertain, identifiers
+from sqlhelpers.revision_files import RevisionFiles, Uncertain, checksum_of, identifiers
 from sqlhelpers.revisions import Revisions
 
 LONG_AGO = 1_700_000_000
@@ -53,6 +57,12 @@ def opened(monkeypatch):
     return names
 
 
+def written(cache: Path) -> int:
+    """Return what tells whether the only file in a cache folder was written anew."""
+    (file,) = (cache / "revisions").iterdir()
+    return file.stat().st_ino
+
+
 def revisions(files: RevisionFiles) -> list[str]:
     return [each.revision for each in files.graph().files]
 
@@ -68,6 +78,9 @@ def revisions(files: RevisionFiles) -> list[str]:
         ("def upgrade():\n    revision = 'x'\n\n\nrevision = 'a'\ndown_revision = None\n", ("a", (), (), ())),
         ("'''\nrevision = 'x'\ndef x'''\nrevision = 'a'\ndown_revision = None\n", ("a", (), (), ())),
         ("'''\ndef x'''\nrevision = 'a'\ndown_revision = None\n\ndef upgrade(): pass\n", ("a", (), (), ())),
+        ("key = lambda x: x\nrevision = 'a'\ndown_revision = None\n", ("a", (), (), ())),
+        ("revision = 'a'\ndown_revision = None\ndef upgrade():\n    global n  # revision\n", ("a", (), (), ())),
+        ("revision = 'a'\ndown_revision = None\ndef upgrade():\n    op.f('revision')\n", ("a", (), (), ())),
         ("# -*- coding: latin-1 -*-\nrevision = 'a'\ndown_revision = None\n# \xe9\n", ("a", (), (), ())),
     ],
 )
@@ -113,6 +126,33 @@ def test_a_file_that_computes_its_identifiers_is_run(folder):
     assert Revisions(RevisionFiles(folder)).heads() == ("c3",)
 
 
+def test_what_was_found_out_of_a_file(folder):
+    """Is the same whether it was read, run, or kept from before."""
+    source = plain("c3", "b2").replace("down", "branch_labels = ('x',)\ndepends_on = ('a1',)\ndown", 1)
+    file = write(folder, "c", source)
+    expected = (str(file), "c3", ("b2",), ("x",), ("a1",), checksum_of(source.encode()))
+
+    for _ in range(2):
+        assert tuple(RevisionFiles(folder, folder / "cache").graph().by_revision["c3"]) == expected
+
+    computed = source.replace('"c3"', 'str("c3")')
+    write(folder, "c", computed)
+
+    assert tuple(RevisionFiles(folder).graph().by_revision["c3"]) == (*expected[:-1], checksum_of(computed.encode()))
+
+
+def test_a_checksum_is_that_of_the_text():
+    """Whatever its line ends are; it is compared with those that were written into journals long ago."""
+    text = b"one\ntwo"
+
+    assert checksum_of(b"one\r\ntwo\r\n") == checksum_of(b"one\ntwo\n") == hashlib.sha256(text).hexdigest()
+
+
+def test_a_folder_without_versions_has_no_revisions(tmp_path):
+    """As one that was made by hand, or a package without its data."""
+    assert RevisionFiles(tmp_path).graph().heads == ()
+
+
 def test_a_file_that_cannot_be_run_is_named(folder):
     """One that computes its identifiers and fails is an error, with the file and the reason."""
     write(folder, "c", "import nothing_of_this_name\nrevision = str(3)\ndown_revision = 'b2'\n")
@@ -122,20 +162,20 @@ def test_a_file_that_cannot_be_run_is_named(folder):
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "reason"),
     [
-        "",
-        "\0",
-        "revision = 3\ndown_revision = None\n",
-        "revision = ''\ndown_revision = None\n",
-        "revision = 'c'\ndown_revision = 3\n",
+        ("", ""),
+        ("\0", ""),
+        ("revision = 3\ndown_revision = None\n", "TypeError: "),
+        ("revision = ''\ndown_revision = None\n", "TypeError: revision is '', which is no identifier"),
+        ("revision = 'c'\ndown_revision = 3\n", ""),
     ],
 )
-def test_a_file_that_says_nothing_is_named(folder, broken):
+def test_a_file_that_says_nothing_is_named(folder, broken, reason):
     """Also where the error that it causes does not say which file it is."""
     write(folder, "c", broken)
 
-    with pytest.raises(AppError, match=r"versions/c\.py cannot be read: "):
+    with pytest.raises(AppError, match=rf"versions/c\.py cannot be read: {reason}"):
         Revisions(RevisionFiles(folder)).heads()
 
 
@@ -145,7 +185,8 @@ def test_a_name_that_means_something_else_is_refused(folder, name, way):
     """Alembic would take it for several revisions, or break its SQL with it, and only when it is run."""
     write(folder, "c", f"revision = {way.format(name)}\ndown_revision = 'b2'\n")
 
-    with pytest.raises(AppError, match=r"versions/c\.py cannot be read: .*(take for something else|not allowed)"):
+    said = re.escape(f"ValueError: revision = {name!r}, which Alembic or SQL would take for something else")
+    with pytest.raises(AppError, match=rf"versions/c\.py cannot be read: ({said}|.*not allowed)"):
         Revisions(RevisionFiles(folder)).heads()
 
 
@@ -235,6 +276,41 @@ def test_another_process_finds_what_was_kept(folder, tmp_path, opened):
 
     assert revisions(RevisionFiles(folder, cache)) == ["a1", "b2"]
     assert [name.endswith(".json") for name in opened] == [True]
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_is_kept_is_kept_up_to_date(folder, tmp_path, opened):
+    """Each process finds what the last one has read, also of an edited file, and beside that of other folders."""
+    cache, other = tmp_path / "cache", tmp_path / "other"
+    write(other, "o", plain("o1"))
+    for edited in ("b2", "c3"):
+        write(folder, "b", plain(edited, "a1"))
+        RevisionFiles(folder, cache).graph()
+        RevisionFiles(other, cache).graph()
+        opened.clear()
+
+        assert revisions(RevisionFiles(folder, cache)) == ["a1", edited]
+        assert revisions(RevisionFiles(other, cache)) == ["o1"]
+        assert [name.endswith(".json") for name in opened] == [True, True]
+
+
+def test_what_has_not_changed_is_not_written_again(folder, tmp_path, monkeypatch):
+    """Nor is it written anywhere but into the cache folder; a file that is new is not kept yet."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    kept = functools.partial(written, tmp_path / "cache")
+    files = RevisionFiles(folder, tmp_path / "cache")
+    files.graph()
+    first = kept()
+    files.graph()
+
+    assert kept() == first
+
+    monkeypatch.setattr(revision_files, "_TICK", -(10**18))
+    RevisionFiles(folder, tmp_path / "cache").graph()
+    second = kept()
+    RevisionFiles(folder, tmp_path / "cache").graph()
+
+    assert kept() == second != first
 
 
 @pytest.mark.usefixtures("settled")
