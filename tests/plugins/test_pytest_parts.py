@@ -125,7 +125,7 @@ def test_schemas_of_postgresql(project, dev_url):  # noqa: ARG001
     assert any(part.startswith("check constraint") for part in found)
 
 
-def test_the_server_of_a_run(dev_url, monkeypatch):
+def test_the_server_of_a_run(dev_url):
     """Processes of pytest-xdist are told where it is; there is none if none is wanted. One that runs is waited for."""
     node = SimpleNamespace(config=SimpleNamespace(getoption=lambda _: None), workerinput={})
     sqlhelpers_pytest.pytest_configure_node(node)
@@ -138,6 +138,12 @@ def test_the_server_of_a_run(dev_url, monkeypatch):
     assert str(options.server_url(make_url("sqlite:///some/shop.db"))) == "postgresql://host/shop"
     assert str(options.server_url(make_url("mariadb://there/shop"))) == "postgresql://host/shop"
     _wait_for(dev_url)
+    assert rows(dev_url, "SELECT 1") == [(1,)]
+
+
+def test_a_server_is_waited_for_with_the_driver_that_is_there(dev_url, monkeypatch):
+    """An async one will do."""
     monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name == "asyncpg" or None)
     _wait_for(dev_url)
+
     assert rows(dev_url, "SELECT 1") == [(1,)]
