@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import py_compile
+
 import pytest
 from databases import app_tables, connected, execute, rows, runtime, snapshot, sync
 from projects import revision_text
@@ -138,6 +140,77 @@ def test_two_apps_cannot_define_one_table(sqlite_url, project, apps):
         sync("sync", sqlite_url, apps=apps)
 
     assert not (project.folder.parent / "test.db").exists()
+
+
+def test_two_apps_cannot_define_one_table_of_one_base(sqlite_url, project, apps):
+    """SQLAlchemy stops the import of the second; both are named all the same."""
+    write(project, "mike", "z")
+
+    with pytest.raises(DiscoveryError, match=r"table 'z' is defined twice, in mike.models .* and in zulu.models"):
+        sync("sync", sqlite_url, apps=apps)
+
+
+def test_a_table_that_a_library_defines_as_well(sqlite_url, project, apps):
+    """It belongs to no other app, so that the import is what failed."""
+    project.write("library.py", MODEL.format(base="base", number="Lent", table="z", column=""))
+    project.write("mike/models.py", "import library\n")
+
+    with pytest.raises(DiscoveryError, match=r"app 'zulu': its models cannot be imported: .*'z' is already defined"):
+        sync("sync", sqlite_url, apps=apps)
+
+
+def test_models_in_a_single_module(sqlite_url, project):
+    """An app need not be a package. Models of queries own no tables."""
+    project.write("base.py", BASE)
+    project.write(
+        "notes.py",
+        MODEL.format(base="base", number="Note", table="note", column="")
+        + "\n\nclass Seen(Base):\n    __table__ = ModelNote.__table__.select().subquery()\n",
+    )
+
+    sync("sync", sqlite_url, apps={"notes": {"package": "notes", "migrations": False}})
+
+    assert app_tables(sqlite_url) == {"note"}
+
+
+def test_a_program_among_the_models_is_not_run(sqlite_url, project):
+    """``__main__`` is no model module."""
+    project.write_app("shop", "", {"one.py": revision_text("s1", CREATE.format(table="note", more=""))})
+    project.write("base.py", BASE)
+    (project.folder / "shop/models.py").unlink()
+    project.write("shop/models/__init__.py", MODEL.format(base="base", number="Note", table="note", column=""))
+    project.write("shop/models/__main__.py", "raise SystemExit('was run')\n")
+
+    sync("sync", sqlite_url, apps={"shop": {"package": "shop"}})
+
+    assert "note" in app_tables(sqlite_url)
+
+
+def test_models_without_their_source(sqlite_url, project):
+    """An app may be delivered compiled: its tables belong to the module that has them."""
+    text = "from sqlalchemy import Column, Integer, MetaData, Table\n"
+    project.write("closed/__init__.py", "")
+    source = project.write("closed/models.py", f"{text}note = Table('note', MetaData(), Column('id', Integer))\n")
+    py_compile.compile(str(source), cfile=str(source.with_suffix(".pyc")))
+    source.unlink()
+
+    sync("sync", sqlite_url, apps={"closed": {"package": "closed", "migrations": False}})
+
+    assert app_tables(sqlite_url) == {"note"}
+
+
+def test_a_model_that_fails_half_way_is_told_alone(sqlite_url, project, apps):
+    """Other models of its base are none the worse for it."""
+    project.write(
+        "alpha/models.py",
+        "from sqlalchemy.orm import Mapped, mapped_column\nfrom base import Base\n\n"
+        "class Keyless(Base):\n    __tablename__ = 'a'\n    name: Mapped[str]\n",
+    )
+
+    with pytest.raises(DiscoveryError, match="could not assemble any primary key") as caught:
+        sync("sync", sqlite_url, apps=apps)
+
+    assert len(caught.value.lines) == 1
 
 
 def test_core_tables_belong_to_the_module_that_creates_them(sqlite_url, project):
