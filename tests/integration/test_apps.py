@@ -9,7 +9,7 @@ from databases import app_tables, connected, execute, rows, runtime, snapshot, s
 from projects import revision_text
 from sqlalchemy import inspect
 
-from sqlhelpers import App, SyncResult, hookimpl
+from sqlhelpers import App, DatabaseStatus, SyncResult, hookimpl
 from sqlhelpers.exceptions import AppError, DatabaseFailure, DiscoveryError, Refused, SeveralFailures
 from sqlhelpers.plugin_manager import PluginManager
 
@@ -444,7 +444,7 @@ def test_a_disabled_app_is_not_brought_back_by_a_correction(sqlite_url, apps):
 
 @pytest.mark.usefixtures("apps")
 def test_plugins_given_by_hand_register_apps(sqlite_url):
-    """As those do that are found through entry points."""
+    """As those do that are found through entry points; settings correct them."""
 
     class Plugin:
         @hookimpl
@@ -453,6 +453,39 @@ def test_plugins_given_by_hand_register_apps(sqlite_url):
 
     with runtime(sqlite_url, apps={}, plugins=plugins_with(Plugin())) as made:
         assert list(made.apps) == ["mike"]
+    with runtime(sqlite_url, apps={"mike": {"requires": []}}, plugins=plugins_with(Plugin())) as made:
+        assert made.apps == {"mike": App(name="mike", package="mike")}
+
+
+def test_create_makes_what_is_not_there(sqlite_url, apps):
+    """Beside the apps that are there; until then, the database is behind."""
+    sync("sync", sqlite_url, apps={"zulu": apps["zulu"]})
+
+    with runtime(sqlite_url, apps=apps) as made:
+        assert made.manager().get_status() is DatabaseStatus.UPGRADE_AVAILABLE
+        made.manager().create()
+        assert made.manager().get_status() is DatabaseStatus.UP_TO_DATE
+
+
+def test_several_revisions_of_one_app(sqlite_url, apps):
+    """Who asks for the revision is told that there are more; who asks for all gets them."""
+    sync("sync", sqlite_url, apps=apps)
+    execute(sqlite_url, "INSERT INTO alembic_version_zulu VALUES ('other')")
+
+    with runtime(sqlite_url, apps=apps) as made:
+        assert made.manager().get_current_revisions(app="zulu") == ("other", "zulu1")
+        with pytest.raises(AppError, match="at several revisions: other, zulu1"):
+            made.manager().get_current_revision(app="zulu")
+
+
+def test_an_app_whose_revisions_only_change_data(sqlite_url, apps, project):
+    """It has no models to compare with."""
+    project.write_app("data", "", {"one.py": revision_text("d1", "op.execute('DELETE FROM z')")})
+    apps["data"] = {"package": "data", "requires": ["zulu"], "bootstrap": "migrations"}
+
+    with runtime(sqlite_url, apps=apps) as made:
+        made.manager().sync()
+        assert made.manager().check() == ()
 
 
 @pytest.mark.parametrize("declared", [{"package": "leaver"}, {"models": "leaver.models"}])
