@@ -364,6 +364,8 @@ def test_names_are_checked(sqlite_url, apps):
     plugins = PluginManager()
     plugins.add_app(App(name="mike", package="mike", bind="nowhere", requires=("zul",)), "one")
 
+    with pytest.raises(AppError, match="its name must be one word"):
+        plugins.add_app(App(name="two words", package="mike"), "one")
     with pytest.raises(AppError, match="two apps are named 'mike': from one and from two"):
         plugins.add_app(App(name="mike", package="mike"), "two")
     with pytest.raises(DiscoveryError) as caught:
@@ -444,17 +446,22 @@ def test_a_disabled_app_is_not_brought_back_by_a_correction(sqlite_url, apps):
 
 @pytest.mark.usefixtures("apps")
 def test_plugins_given_by_hand_register_apps(sqlite_url):
-    """As those do that are found through entry points; settings correct them."""
+    """As those do that are found through entry points; settings correct them, and choose among them."""
+    mike = App(name="mike", package="mike")
 
-    class Plugin:
-        @hookimpl
-        def sqlhelpers_register_app(self):
-            return [App(name="mike", package="mike")]
+    def apps_of(registered, **settings):
+        class Plugin:
+            @hookimpl
+            def sqlhelpers_register_app(self):
+                return registered
 
-    with runtime(sqlite_url, apps={}, plugins=plugins_with(Plugin())) as made:
-        assert list(made.apps) == ["mike"]
-    with runtime(sqlite_url, apps={"mike": {"requires": []}}, plugins=plugins_with(Plugin())) as made:
-        assert made.apps == {"mike": App(name="mike", package="mike")}
+        with runtime(sqlite_url, **{"apps": {}, "plugins": plugins_with(Plugin()), **settings}) as made:
+            return made.apps
+
+    assert apps_of([mike]) == apps_of(mike) == apps_of([mike], apps={"mike": {"requires": []}}) == {"mike": mike}
+    assert apps_of([mike], enable_apps=[]) == {}
+    with pytest.raises(DiscoveryError, match="an App or a list of them"):
+        apps_of([7])
 
 
 def test_create_makes_what_is_not_there(sqlite_url, apps):
