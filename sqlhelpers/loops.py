@@ -96,7 +96,7 @@ class _Interrupt:
         if self.signal is None:
             self.signal = signals.RAISED[number]
             self._since = time.monotonic()
-            if not self.loop.is_closed():
+            with suppress(RuntimeError):  # it is closed
                 self.loop.call_soon_threadsafe(self._cancel)  # which also wakes the loop
         elif not self._is_taken_up and time.monotonic() - self._since > BLOCKED:
             raise self.signal

@@ -233,9 +233,6 @@ class Revisions:
             reason = doubts or " ".join(f"{type(error).__name__}: {error}".split())
             where = files[-1] if files else getattr(error, "revision_file", self.folder)
             raise AppError(f"{_owner(self.app)} {where} cannot be read: {reason}") from error
-        for warning in caught:
-            if "is not present" in str(warning.message):
-                raise AppError(f"{_owner(self.app)} {self.folder}: {warning.message}")
 
 
 def docstring(source: bytes) -> str:

@@ -14,6 +14,7 @@ from projects import run
 from wheels import ROOT, build
 
 import sqlhelpers
+from sqlhelpers import manager
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 BUILT = PYPROJECT["tool"]["hatch"]["build"]["targets"]
@@ -194,6 +195,16 @@ def test_a_name_that_is_not_public_is_an_attribute_error():
         _ = sqlhelpers.Nothing
 
     assert set(sqlhelpers.__all__) <= set(dir(sqlhelpers))
+
+
+def test_the_ancestors_names_are_in_the_module_where_it_has_them():
+    """``sqlhelpers.manager`` has its models and queries too, and no others."""
+    found = {name: getattr(manager, name) for name in manager.__all__}
+
+    assert found["Base"] is sqlhelpers.Base
+    assert found["get_or_create"] is sqlhelpers.get_or_create
+    with pytest.raises(AttributeError, match=r"'sqlhelpers\.manager' has no attribute 'Nothing'"):
+        _ = manager.Nothing
 
 
 def test_the_core_imports_no_framework_and_no_adapter():

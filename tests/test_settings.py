@@ -128,8 +128,10 @@ def test_pyproject_is_found_upwards_and_its_paths_are_its_own(folder, monkeypatc
         '[tool.sqlhelpers.databases.default.sqlalchemy]\nurl = "sqlite:///x.db"\n'
         '[tool.sqlhelpers.databases.default.alembic]\nmigrations_path = "migrations"\n'
         '[tool.sqlhelpers.databases.other]\npooler = "transaction"\n'
-        '[tool.sqlhelpers]\nsecrets_dir = "secrets"\n',
+        '[tool.sqlhelpers]\nsecrets_dir = "secrets"\n'
+        '[tool.sqlhelpers.apps]\nshop = {migrations = "history"}\nnotes = {migrations = "elsewhere"}\n',
     )
+    (folder / "history").mkdir()
     (folder / ".env").write_text("SQLHELPERS_ADAPTER=fastapi\n")
     (folder / "secrets").mkdir()
     (folder / "secrets" / "sqlhelpers_databases__other").write_text("sqlite:///y.db")
@@ -141,6 +143,8 @@ def test_pyproject_is_found_upwards_and_its_paths_are_its_own(folder, monkeypatc
     assert url_of(settings) == f"sqlite:///{folder}/x.db"
     assert settings.databases["default"].alembic.migrations_path == folder / "migrations"
     assert settings.adapter == "fastapi"
+    assert str(settings.apps["shop"].migrations) == f"{folder}/history"
+    assert str(settings.apps["notes"].migrations) == "elsewhere"
     assert settings.databases["other"].pooler == "transaction"
     assert origin_of(settings, "databases.other.sqlalchemy.url").endswith(f"in {folder / 'secrets'}")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import py_compile
 
 import pytest
 from databases import app_tables, connected, execute, rows, runtime, snapshot, sync
 from projects import revision_text
 from sqlalchemy import inspect
 
-from sqlhelpers import App, SyncResult, hookimpl
+from sqlhelpers import App, DatabaseStatus, SyncResult, hookimpl
 from sqlhelpers.exceptions import AppError, DatabaseFailure, DiscoveryError, Refused, SeveralFailures
 from sqlhelpers.plugin_manager import PluginManager
 
@@ -140,6 +141,77 @@ def test_two_apps_cannot_define_one_table(sqlite_url, project, apps):
         sync("sync", sqlite_url, apps=apps)
 
     assert not (project.folder.parent / "test.db").exists()
+
+
+def test_two_apps_cannot_define_one_table_of_one_base(sqlite_url, project, apps):
+    """SQLAlchemy stops the import of the second; both are named all the same."""
+    write(project, "mike", "z")
+
+    with pytest.raises(DiscoveryError, match=r"table 'z' is defined twice, in mike.models .* and in zulu.models"):
+        sync("sync", sqlite_url, apps=apps)
+
+
+def test_a_table_that_a_library_defines_as_well(sqlite_url, project, apps):
+    """It belongs to no other app, so that the import is what failed."""
+    project.write("library.py", MODEL.format(base="base", number="Lent", table="z", column=""))
+    project.write("mike/models.py", "import library\n")
+
+    with pytest.raises(DiscoveryError, match=r"app 'zulu': its models cannot be imported: .*'z' is already defined"):
+        sync("sync", sqlite_url, apps=apps)
+
+
+def test_models_in_a_single_module(sqlite_url, project):
+    """An app need not be a package. Models of queries own no tables."""
+    project.write("base.py", BASE)
+    project.write(
+        "notes.py",
+        MODEL.format(base="base", number="Note", table="note", column="")
+        + "\n\nclass Seen(Base):\n    __table__ = ModelNote.__table__.select().subquery()\n",
+    )
+
+    sync("sync", sqlite_url, apps={"notes": {"package": "notes", "migrations": False}})
+
+    assert app_tables(sqlite_url) == {"note"}
+
+
+def test_a_program_among_the_models_is_not_run(sqlite_url, project):
+    """``__main__`` is no model module."""
+    project.write_app("shop", "", {"one.py": revision_text("s1", CREATE.format(table="note", more=""))})
+    project.write("base.py", BASE)
+    (project.folder / "shop/models.py").unlink()
+    project.write("shop/models/__init__.py", MODEL.format(base="base", number="Note", table="note", column=""))
+    project.write("shop/models/__main__.py", "raise SystemExit('was run')\n")
+
+    sync("sync", sqlite_url, apps={"shop": {"package": "shop"}})
+
+    assert "note" in app_tables(sqlite_url)
+
+
+def test_models_without_their_source(sqlite_url, project):
+    """An app may be delivered compiled: its tables belong to the module that has them."""
+    text = "from sqlalchemy import Column, Integer, MetaData, Table\n"
+    project.write("closed/__init__.py", "")
+    source = project.write("closed/models.py", f"{text}note = Table('note', MetaData(), Column('id', Integer))\n")
+    py_compile.compile(str(source), cfile=str(source.with_suffix(".pyc")))
+    source.unlink()
+
+    sync("sync", sqlite_url, apps={"closed": {"package": "closed", "migrations": False}})
+
+    assert app_tables(sqlite_url) == {"note"}
+
+
+def test_a_model_that_fails_half_way_is_told_alone(sqlite_url, project, apps):
+    """Other models of its base are none the worse for it."""
+    project.write(
+        "alpha/models.py",
+        "from sqlalchemy.orm import Mapped, mapped_column\nfrom base import Base\n\n"
+        "class Keyless(Base):\n    __tablename__ = 'a'\n    name: Mapped[str]\n",
+    )
+
+    with pytest.raises(DiscoveryError, match="could not assemble any primary key") as caught:
+        sync("sync", sqlite_url, apps=apps)
+
+    assert len(caught.value.lines) == 1
 
 
 def test_core_tables_belong_to_the_module_that_creates_them(sqlite_url, project):
@@ -311,6 +383,8 @@ def test_names_are_checked(sqlite_url, apps):
     plugins = PluginManager()
     plugins.add_app(App(name="mike", package="mike", bind="nowhere", requires=("zul",)), "one")
 
+    with pytest.raises(AppError, match="its name must be one word"):
+        plugins.add_app(App(name="two words", package="mike"), "one")
     with pytest.raises(AppError, match="two apps are named 'mike': from one and from two"):
         plugins.add_app(App(name="mike", package="mike"), "two")
     with pytest.raises(DiscoveryError) as caught:
@@ -391,15 +465,53 @@ def test_a_disabled_app_is_not_brought_back_by_a_correction(sqlite_url, apps):
 
 @pytest.mark.usefixtures("apps")
 def test_plugins_given_by_hand_register_apps(sqlite_url):
-    """As those do that are found through entry points."""
+    """As those do that are found through entry points; settings correct them, and choose among them."""
+    mike = App(name="mike", package="mike")
 
-    class Plugin:
-        @hookimpl
-        def sqlhelpers_register_app(self):
-            return [App(name="mike", package="mike")]
+    def apps_of(registered, **settings):
+        class Plugin:
+            @hookimpl
+            def sqlhelpers_register_app(self):
+                return registered
 
-    with runtime(sqlite_url, apps={}, plugins=plugins_with(Plugin())) as made:
-        assert list(made.apps) == ["mike"]
+        with runtime(sqlite_url, **{"apps": {}, "plugins": plugins_with(Plugin()), **settings}) as made:
+            return made.apps
+
+    assert apps_of([mike]) == apps_of(mike) == apps_of([mike], apps={"mike": {"requires": []}}) == {"mike": mike}
+    assert apps_of([mike], enable_apps=[]) == {}
+    with pytest.raises(DiscoveryError, match="an App or a list of them"):
+        apps_of([7])
+
+
+def test_create_makes_what_is_not_there(sqlite_url, apps):
+    """Beside the apps that are there; until then, the database is behind."""
+    sync("sync", sqlite_url, apps={"zulu": apps["zulu"]})
+
+    with runtime(sqlite_url, apps=apps) as made:
+        assert made.manager().get_status() is DatabaseStatus.UPGRADE_AVAILABLE
+        made.manager().create()
+        assert made.manager().get_status() is DatabaseStatus.UP_TO_DATE
+
+
+def test_several_revisions_of_one_app(sqlite_url, apps):
+    """Who asks for the revision is told that there are more; who asks for all gets them."""
+    sync("sync", sqlite_url, apps=apps)
+    execute(sqlite_url, "INSERT INTO alembic_version_zulu VALUES ('other')")
+
+    with runtime(sqlite_url, apps=apps) as made:
+        assert made.manager().get_current_revisions(app="zulu") == ("other", "zulu1")
+        with pytest.raises(AppError, match="at several revisions: other, zulu1"):
+            made.manager().get_current_revision(app="zulu")
+
+
+def test_an_app_whose_revisions_only_change_data(sqlite_url, apps, project):
+    """It has no models to compare with."""
+    project.write_app("data", "", {"one.py": revision_text("d1", "op.execute('DELETE FROM z')")})
+    apps["data"] = {"package": "data", "requires": ["zulu"], "bootstrap": "migrations"}
+
+    with runtime(sqlite_url, apps=apps) as made:
+        made.manager().sync()
+        assert made.manager().check() == ()
 
 
 @pytest.mark.parametrize("declared", [{"package": "leaver"}, {"models": "leaver.models"}])

@@ -388,7 +388,7 @@ def test_a_throwaway_server(pytester, write, temporary, kind, monkeypatch):
 
 
 def test_servers_that_cannot_be_started(temporary, monkeypatch):
-    """A program that is missing, an account that is, and a server that does not come up; nothing is left of them."""
+    """What is missing, and a server that does not come up, or does not end when it is told; nothing is left of them."""
     with monkeypatch.context() as patch:
         patch.setattr("shutil.which", lambda *_, **__: None)
         with pytest.raises(ConfigurationError, match="there is no program"):
@@ -396,6 +396,13 @@ def test_servers_that_cannot_be_started(temporary, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("sqlhelpers_pytest.servers.PostgresServer.command", lambda _: ("false",))
         patch.setattr("sqlhelpers_pytest.servers._START_WITHIN", 0.1)
+        with pytest.raises(DatabaseFailure, match="did not start"):
+            start_server("postgresql")
+    with monkeypatch.context() as patch:
+        stubborn = ("/bin/sh", "-c", "trap '' INT TERM; while :; do sleep 0.1; done")
+        patch.setattr("sqlhelpers_pytest.servers.PostgresServer.command", lambda _: stubborn)
+        patch.setattr("sqlhelpers_pytest.servers._START_WITHIN", 0.1)
+        patch.setattr("sqlhelpers_pytest.servers._STOP_WITHIN", 0.1)
         with pytest.raises(DatabaseFailure, match="did not start"):
             start_server("postgresql")
     with monkeypatch.context() as patch:
@@ -474,9 +481,9 @@ def test_wrong_migrations_are_found(pytester, write_history):
     pytester.path.joinpath("shop", "forgotten.py").write_text(
         "from sqlalchemy import Table, MetaData\nimport sqlalchemy as sa\n"
         "class Lost:\n    __tablename__: str = 'lost'\n    __table_args__ = ({'schema': 'far'},)\n"
-        "class Other:\n    __tablename__ = 'other'\n    __table_args__ = (1,)\n"
+        "class Other:\n    __tablename__ = 'other'\n    __table_args__ = (1, {'comment': 'no schema'})\n"
         "class Made:\n    __tablename__ = 'made' + 'up'\n"
-        "sa.Table('found', MetaData(), schema='near')\nTable()\n[print][0]('x')\n",
+        "sa.Table('found', MetaData(), schema='near')\nTable()\nTable(Made.__tablename__)\n[print][0]('x')\n",
     )
     result = pytester.runpytest_inprocess("--sqlhelpers-migrations", "-m", "sqlhelpers_migrations")
     text = result.stdout.str()
@@ -494,6 +501,19 @@ def test_a_revision_that_cannot_be_undone_may_say_so(pytester, write_history):
     result = pytester.runpytest_inprocess("--sqlhelpers-migrations", "-o", "sqlhelpers_irreversible=r2")
 
     assert passed(result) == 7
+
+
+def test_what_cannot_be_compared_is_skipped(pytester, write_history):
+    """An ``env.py`` of the project's own might take the revisions to another database."""
+    write_history()
+    (pytester.path / "shop" / "migrations" / "env.py").write_text(
+        "from alembic import context\ncontext.configure(connection=context.config.attributes['connection'])\n"
+        "with context.begin_transaction():\n    context.run_migrations()\n",
+    )
+    result = pytester.runpytest_inprocess("--sqlhelpers-migrations", "-k", "created_equals_migrated", "-rs")
+
+    result.assert_outcomes(skipped=1)
+    assert "created and migrated tables were not compared" in result.stdout.str()
 
 
 def test_several_heads_and_other_errors_are_told(pytester, write_history):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 
 import pytest
 from databases import app_tables, execute
@@ -555,6 +556,21 @@ def test_a_fresh_database_is_dropped_while_others_use_it(kit):
     assert not place.maker.exists(f"{place.work}_fresh")
     connection.invalidate()
     left.dispose()
+
+
+def test_a_fresh_database_in_a_loop_of_another_thread(kit):
+    """A test client has such a loop: connections are closed in it, before the database is dropped."""
+    place, loop = kit.databases["default"], asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    with test_in(kit, "fresh"):
+        asyncio.run_coroutine_threadsafe(insert(kit, "one"), loop).result()
+    asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+    assert not place.maker.exists(f"{place.work}_fresh")
 
 
 def test_a_clone_has_all_that_the_template_has(kit, dev_url):

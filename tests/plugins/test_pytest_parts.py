@@ -150,3 +150,11 @@ def test_the_server_of_a_run(dev_url):
     assert str(options.server_url(make_url("mariadb://there/shop"))) == "postgresql://host/shop"
     _wait_for(dev_url)
     assert rows(dev_url, "SELECT 1") == [(1,)]
+
+
+def test_a_server_is_waited_for_with_the_driver_that_is_there(dev_url, monkeypatch):
+    """An async one will do."""
+    monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name == "asyncpg" or None)
+    _wait_for(dev_url)
+
+    assert rows(dev_url, "SELECT 1") == [(1,)]
