@@ -255,9 +255,9 @@ def a_lock_that_is_held() -> None:
     shop(r1="__import__('shop.second')")
     second = (
         "import os, subprocess, sys\n"
-        'os.environ["SQLHELPERS_DATABASES__DEFAULT__LOCK_TIMEOUT"] = "0.1"\n'
+        'env = {**os.environ, "SQLHELPERS_DATABASES__DEFAULT__LOCK_TIMEOUT": "0.1"}\n'
         'with open("said", "w") as said:\n'
-        '    subprocess.run([sys.executable, "-m", "sqlhelpers", "run-sync"], stderr=said)\n'
+        '    subprocess.run([sys.executable, "-m", "sqlhelpers", "run-sync"], stderr=said, env=env)\n'
     )
     write({"shop/second.py": second})
     command("-q", "upgrade", "shop", "r1")

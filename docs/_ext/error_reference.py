@@ -64,9 +64,8 @@ def _entry(error: type[SqlhelpersError], lines: list[str]) -> str:
     parents = ", ".join(f"`{base.__name__}`" for base in error.__bases__ if not base.__name__.startswith("_"))
     heading = f"## {error.__name__}\n\n" if SqlhelpersError in (error, *error.__bases__) else ""
     return (
-        f"{heading}::::{{py:exception}} sqlhelpers.exceptions.{error.__name__}\n\n"
-        f"Exit status {status}; a kind of {parents}.\n\n{cause}\n\n{says}"
-        f"**Cure:** {cure}\n::::"
+        f"{heading}::::{{py:exception}} sqlhelpers.exceptions.{error.__name__}\n\n{cause}\n\n{says}"
+        f"**Cure:** {cure}\n\nExit status {status}; a kind of {parents}.\n::::"
     )
 
 

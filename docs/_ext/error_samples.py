@@ -43,10 +43,11 @@ def samples() -> dict[str, list[str]]:
     return found
 
 
-def raised(make: Callable[[], object]) -> SqlhelpersError:
-    """Return the error of ours that ``make`` raises, in an empty folder that is the working directory."""
+def raised(make: Callable[[], object]) -> tuple[SqlhelpersError, str]:
+    """Return the error of ours that ``make`` raises, and the empty folder that was the working directory meanwhile."""
     before = set(sys.modules)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = os.path.realpath(temporary)
         os.chdir(folder)
         sys.path.insert(0, folder)
         importlib.invalidate_caches()
@@ -54,10 +55,10 @@ def raised(make: Callable[[], object]) -> SqlhelpersError:
             make()
         except cli.Failure as failure:
             if isinstance(failure.__cause__, SqlhelpersError):
-                return failure.__cause__
+                return failure.__cause__, folder
             raise
         except SqlhelpersError as error:
-            return error
+            return error, folder
         finally:
             sys.path.remove(folder)
             os.chdir("/")
@@ -67,9 +68,9 @@ def raised(make: Callable[[], object]) -> SqlhelpersError:
     raise RuntimeError(f"{make.__name__} raises nothing")
 
 
-def shown(error: SqlhelpersError) -> list[str]:
+def shown(error: SqlhelpersError, folder: str) -> list[str]:
     """Return its lines as the command line prints them, without what differs from machine to machine."""
-    lines = (re.sub(r"/tmp/\w+", "/srv/shop", " ".join(line.split())) for line in error.lines)  # noqa: S108  # not opened
+    lines = (" ".join(line.split()).replace(folder, "/srv/shop") for line in error.lines)
     return [re.sub(r"\S+@\S+ pid \d+", "deploy@web-1 pid 4711", f"error: {line}") for line in lines]
 
 
@@ -77,12 +78,12 @@ def main() -> None:
     """Print what each error says."""
     found = {}
     for kind, make in MAKERS.items():
-        error = raised(make)
+        error, folder = raised(make)
         if isinstance(error, exceptions.DiscoveryError) and kind is not exceptions.DiscoveryError:
             (error,) = error.errors
         if type(error) is not kind:
             raise TypeError(f"{make.__name__} raises {type(error).__name__}, not {kind.__name__}: {error}")
-        found[kind.__name__] = shown(error)
+        found[kind.__name__] = shown(error, folder)
     json.dump(found, sys.stdout)
 
 
