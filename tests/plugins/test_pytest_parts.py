@@ -38,8 +38,7 @@ def only_asyncpg(*_):
 def test_without_a_sync_driver(project, dev_url, tmp_path, monkeypatch):
     """A project that has only asyncpg needs no other: databases are made and isolated with it."""
     write_shop(project.folder)
-    for module in ("access", "testdatabases"):
-        monkeypatch.setattr(f"sqlhelpers_pytest.{module}.has_sync_driver", only_asyncpg)
+    monkeypatch.setattr("sqlhelpers.hooks.Hooks.has_sync_driver", only_asyncpg)
 
     async def add_and_count(kit):
         async with kit.runtime.async_manager().session() as session:
