@@ -30,15 +30,10 @@ def dev_url(postgres_server):
     return developers_database(postgres_server)
 
 
-def only_asyncpg(*_):
-    """There is no sync driver."""
-    return False
-
-
 def test_without_a_sync_driver(project, dev_url, tmp_path, monkeypatch):
     """A project that has only asyncpg needs no other: databases are made and isolated with it."""
     write_shop(project.folder)
-    monkeypatch.setattr("sqlhelpers.hooks.Hooks.has_sync_driver", only_asyncpg)
+    monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name == "asyncpg" or None)
 
     async def add_and_count(kit):
         async with kit.runtime.async_manager().session() as session:
