@@ -28,19 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a revision should be like.
-
-    Attributes:
-        message: what it is about.
-        app: the app; None for the only one.
-        head: the revision that it follows; None for the only head.
-        splice: whether ``head`` may be one that others follow already.
-        branch_label: a name for the branch that begins with it.
-        depends_on: revisions that have to be run before.
-        rev_id: its identifier; None for a random one.
-        from_scratch: compare what the app's revisions make of an empty database, not the database.
-        force: write into an installed package as well.
-    """
+    """What a revision should be like: arguments of ``DatabaseManager.revision``, under the same names."""
 
     message: str
     app: str | None = None

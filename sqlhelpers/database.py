@@ -38,16 +38,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Database(ConfiguredDatabase):
-    """One configured database, and what both managers do with it, over an ``Engine`` or a ``Connection``."""
+    """One configured database, and what both managers do with it, over an ``Engine`` or a ``Connection``.
+
+    An async manager hands over the sync ones below its own, within ``greenlet_spawn``.
+    """
 
     def sync(self, engine: Engine, histories: Sequence[History], progress: Progress | None = None) -> DatabaseReport:
-        """Bring the database to the state that the code expects. Without a lock, if it is seen at once to be there.
-
-        Args:
-            engine: the engine; of an async manager the sync one, below ``greenlet_spawn``.
-            histories: the apps in the order in which they are synced, checked.
-            progress: told of every revision before it runs.
-        """
+        """Bring the database to the state that the code expects. Without a lock, if it is seen at once to be there."""
         settled = settled_report(engine, self.bind, self.shown, histories, self.hooks)
         if settled:
             return settled
@@ -65,12 +62,7 @@ class Database(ConfiguredDatabase):
     ) -> R:
         """Do work that changes the database, on a connection of its own, while nobody else's run does.
 
-        Args:
-            engine: the engine; of an async manager the sync one, below ``greenlet_spawn``.
-            progress: told of every revision before it runs.
-            work: gets the connection, the run, and what follows.
-            *arguments: handed on.
-            **options: handed on.
+        The ``work`` gets the connection, the run, and what follows.
 
         Raises:
             LockTimeout: another run did not end in time.

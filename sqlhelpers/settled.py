@@ -29,13 +29,6 @@ def settled_report(
     """Look at a database once, and return what a sync would report if it is sure that it would change nothing.
 
     Whoever gets None takes the lock, and looks again.
-
-    Args:
-        engine: the engine; of an async manager the sync one, below ``greenlet_spawn``.
-        bind: the name of the database.
-        url: its URL as it may be shown.
-        histories: the apps in the order in which they are synced.
-        hooks: the plugins, which may take part in every sync.
     """
     takes_part = hooks.implements("sqlhelpers_before_sync", "sqlhelpers_after_sync")
     if takes_part or not histories or not locks.may_look_first(engine):

@@ -111,14 +111,10 @@ class _Examination:
         self._try("revisions", self._read_states)
         self._try("drift", states.examine_drift, connection, self._states)
         self._try("leftovers", states.examine_leftovers, connection, examined)
-        permissions = {"postgresql": postgresql, "mysql": mysql, "mariadb": mysql}.get(dialect)
-        if permissions:
-            self._try(
-                "permissions",
-                partial(permissions.examine_permissions, is_pending=self._is_pending),
-                connection,
-                examined,
-            )
+        server = states.SERVERS.get(dialect)
+        if server:
+            permissions = partial(server.examine_permissions, is_pending=self._is_pending)
+            self._try("permissions", permissions, connection, examined)
 
     def _ask_postgresql(self) -> None:
         self._try("server", postgresql.examine_server, self._connection)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sqlhelpers.histories import History
     from sqlhelpers.report import AppReport
 
+#: What is asked of the servers of each dialect.
+SERVERS = {"postgresql": postgresql, "mysql": mysql, "mariadb": mysql}
+
 _SHOWN = 5  # lines of drift
 
 
@@ -76,8 +79,7 @@ def examine_leftovers(connection: Connection, examined: Examined) -> Iterator[Di
             continue
         step = f"install the app again, or `sqlhelpers retire {app} -d {examined.bind}`"
         yield note("leftovers", f"{table} belongs to an app that is not installed", step)
-    dialects = {"postgresql": postgresql, "mysql": mysql, "mariadb": mysql}
-    dialect = dialects.get(connection.dialect.name)
-    for name in dialect.scratch_databases(connection) if dialect else ():
+    server = SERVERS.get(connection.dialect.name)
+    for name in server.scratch_databases(connection) if server else ():
         step = f"DROP DATABASE {name}, unless `sqlhelpers check` runs just now"
         yield note("leftovers", f"the scratch database {name} was left by a check that was killed", step)
