@@ -191,14 +191,14 @@ def identifiers(source: bytes) -> tuple[str, tuple[str, ...], tuple[str, ...], t
         try:
             tree = ast.parse(source)
         except (SyntaxError, ValueError) as error:
-            raise Uncertain(str(error)) from error
+            raise Uncertain from error
     values = _literals(tree)
     try:
         revision, down_revisions = values["revision"], values["down_revision"]
     except KeyError as error:
-        raise Uncertain(str(error)) from error
+        raise Uncertain from error
     if not isinstance(revision, str) or not revision:
-        raise Uncertain(revision)
+        raise Uncertain
     return revision, _words(down_revisions), _words(values.get("branch_labels")), _words(values.get("depends_on"))
 
 
@@ -220,11 +220,11 @@ def _literals(tree: ast.Module) -> dict[str, Any]:
             try:
                 found[target.id] = ast.literal_eval(value)
             except ValueError as error:
-                raise Uncertain(target.id) from error
+                raise Uncertain from error
         elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) and any(
             _may_assign(each, is_local) for each, is_local in _walk(node)
         ):
-            raise Uncertain(ast.dump(node))
+            raise Uncertain
     return found
 
 

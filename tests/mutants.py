@@ -7,8 +7,8 @@ locks are, and statements that could as well be missing. Both are added below.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,14 +97,15 @@ def _extend() -> None:
     PytestRunner.run_stats = run_stats_here
 
 
-def _folder(module: str) -> Path:
-    """Make the folder in which the mutants of a module live: mutmut keeps what it knows where it is called."""
+def _enter(module: str) -> None:
+    """Go to the folder of a module, with a copy of the code: mutmut keeps what it knows where it is called."""
     folder = _ROOT / "build" / "mutants" / module
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("pyproject.toml", "sqlhelpers", "tests"):
-        with suppress(FileExistsError):
-            (folder / name).symlink_to(_ROOT / name)
-    return folder
+    for name in ("sqlhelpers", "tests"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.copytree(_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(_ROOT / "pyproject.toml", folder)
+    os.chdir(folder)
 
 
 def _results(module: str) -> SourceFileMutationData:
@@ -148,7 +149,7 @@ if __name__ == "__main__":
     chosen = sys.argv[1:] or list(TESTS)
     _extend()
     for each in chosen:
-        os.chdir(_folder(each))
+        _enter(each)
         if os.fork() == 0:  # what mutmut and pytest know of one module stays there
             _mutate(each)
             os._exit(0)
@@ -156,5 +157,5 @@ if __name__ == "__main__":
         if status:
             sys.exit(f"{each}: its tests fail, or do not run")
     for each in chosen:
-        os.chdir(_folder(each))
+        os.chdir(_ROOT / "build" / "mutants" / each)
         print(_report(each))

@@ -67,7 +67,8 @@ class Seeding:
 
     @hookimpl
     def sqlhelpers_before_sync(self, bind, connection, status):
-        self.before = (bind, inspect(connection).get_table_names(), [each.status for each in status.apps])
+        self.before = (status.bind, status.url, inspect(connection).get_table_names(), status.apps[0].status)
+        assert bind == status.bind
 
     @hookimpl
     def sqlhelpers_after_sync(self, bind, connection, result):
@@ -83,7 +84,7 @@ def test_plugins_look_before_a_run_and_add_to_it(sqlite_url):
     with runtime(sqlite_url, plugins=plugins) as made:
         made.manager().sync()
 
-    assert plugin.before == ("default", [], [DatabaseStatus.NO_INFO])
+    assert plugin.before == ("default", sqlite_url, [], DatabaseStatus.NO_INFO)
     assert plugin.after == ("default", [SyncResult.CREATED])
     assert rows(sqlite_url, "SELECT name FROM author") == [("Ada",)]
 

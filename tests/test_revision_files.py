@@ -81,6 +81,7 @@ def revisions(files: RevisionFiles) -> list[str]:
         ("key = lambda x: x\nrevision = 'a'\ndown_revision = None\n", ("a", (), (), ())),
         ("revision = 'a'\ndown_revision = None\ndef upgrade():\n    global n  # revision\n", ("a", (), (), ())),
         ("revision = 'a'\ndown_revision = None\ndef upgrade():\n    op.f('revision')\n", ("a", (), (), ())),
+        ("revision = 'a'\ndown_revision = None\ntext = '''\ndef x'''\n", ("a", (), (), ())),
         ("# -*- coding: latin-1 -*-\nrevision = 'a'\ndown_revision = None\n# \xe9\n", ("a", (), (), ())),
     ],
 )
@@ -110,6 +111,7 @@ def test_plain_identifiers_are_read(source, expected):
         "revision = 1\ndown_revision = None\n",
         "revision = 'a'\ndown_revision = (\n",
         "revision = 'a\x00'\n",
+        "revision = 'a\x00'\n\ndef upgrade(): pass\n",
     ],
 )
 def test_computed_identifiers_are_not_guessed(source):
@@ -168,7 +170,7 @@ def test_a_file_that_cannot_be_run_is_named(folder):
         ("\0", ""),
         ("revision = 3\ndown_revision = None\n", "TypeError: "),
         ("revision = ''\ndown_revision = None\n", "TypeError: revision is '', which is no identifier"),
-        ("revision = 'c'\ndown_revision = 3\n", ""),
+        ("revision = 'c'\ndown_revision = 3\n", r"Uncertain: \(3,\) names no revisions"),
     ],
 )
 def test_a_file_that_says_nothing_is_named(folder, broken, reason):
