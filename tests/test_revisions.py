@@ -11,6 +11,7 @@ from graphs import histories, write
 from hypothesis import given, settings
 
 from sqlhelpers.exceptions import AppError
+from sqlhelpers.journal import checksum
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
 from sqlhelpers.scripts import alembic_config
@@ -109,6 +110,16 @@ def test_what_a_revision_says_that_it_does(tmp_path, text, expected):
     assert revisions.message("a1") == expected
     file.unlink()
     assert revisions.message("a1") == ""
+
+
+def test_the_checksum_of_a_revision(tmp_path):
+    """It is that of the source, whatever its line ends are; without a source there is none."""
+    for name, text in (("a.py", b"x = 1\n"), ("b.py", b"x = 1\r\n"), ("c.pyc", b"")):
+        (tmp_path / name).write_bytes(text)
+    one, other, compiled, absent = (checksum(str(tmp_path / name)) for name in ("a.py", "b.py", "c.pyc", "d.py"))
+
+    assert one == other is not None
+    assert compiled is absent is None
 
 
 def test_only_the_revision_that_is_needed_is_run(tmp_path):
