@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from graphs import histories, write
 from hypothesis import given, settings
 
-from sqlhelpers.exceptions import AppError
+from sqlhelpers.exceptions import AppError, MigrationsNotFound
 from sqlhelpers.journal import checksum
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revisions import Revisions
@@ -110,6 +110,14 @@ def test_what_a_revision_says_that_it_does(tmp_path, text, expected):
     assert revisions.message("a1") == expected
     file.unlink()
     assert revisions.message("a1") == ""
+
+
+def test_a_folder_without_revisions_has_no_head(tmp_path):
+    """The error says so, and what may be the cause."""
+    (tmp_path / "versions").mkdir()
+
+    with pytest.raises(MigrationsNotFound, match="holds no revisions; write the first one"):
+        Revisions(RevisionFiles(tmp_path)).head()
 
 
 def test_the_checksum_of_a_revision(tmp_path):
