@@ -250,9 +250,9 @@ def _through_alembic(
     script, options = revisions.script, history.options()
     if revisions.has_environment:
         connection.commit()  # what env.py opens for itself must not wait for us
-        if history.url is not None:
-            url = history.url.render_as_string(hide_password=False)
-            config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+        assert history.url is not None
+        url = history.url.render_as_string(hide_password=False)
+        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
         with loggers.kept(), EnvironmentContext(config, script, fn=plan, tag=run.tag, **options):
             script.run_env()
         connection.commit()  # to see what it did on another connection

@@ -194,6 +194,14 @@ def test_mysqls_passwords_and_certificates(aio):
     assert isinstance(seen["ssl"], ssl.SSLContext if aio else dict)
 
 
+def test_a_certificate_of_the_clients_own():
+    """An async driver is given it loaded, so that it has to be there."""
+    trusted = ssl.get_default_verify_paths().cafile
+
+    with pytest.raises(FileNotFoundError):
+        called_with(f"mariadb://u:p@h/d?ssl_ca={trusted}&ssl_cert=/nowhere/c&ssl_key=/nowhere/k", aio=True)
+
+
 def test_pragmas_of_the_users_own(tmp_path):
     """They come after the defaults."""
     settings = DatabaseSettings(

@@ -10,7 +10,8 @@ from alembic.script import ScriptDirectory
 from graphs import histories, write
 from hypothesis import given, settings
 
-from sqlhelpers.exceptions import AppError
+from sqlhelpers.exceptions import AppError, MigrationsNotFound
+from sqlhelpers.journal import checksum
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revision_graph import _chained
 from sqlhelpers.revisions import Revisions
@@ -138,6 +139,24 @@ def test_what_a_revision_says_that_it_does(tmp_path, text, expected):
     assert revisions.message("a1") == expected
     file.unlink()
     assert revisions.message("a1") == ""
+
+
+def test_a_folder_without_revisions_has_no_head(tmp_path):
+    """The error says so, and what may be the cause."""
+    (tmp_path / "versions").mkdir()
+
+    with pytest.raises(MigrationsNotFound, match="holds no revisions; write the first one"):
+        Revisions(RevisionFiles(tmp_path)).head()
+
+
+def test_the_checksum_of_a_revision(tmp_path):
+    """It is that of the source, whatever its line ends are; without a source there is none."""
+    for name, text in (("a.py", b"x = 1\n"), ("b.py", b"x = 1\r\n"), ("c.pyc", b"")):
+        (tmp_path / name).write_bytes(text)
+    one, other, compiled, absent = (checksum(str(tmp_path / name)) for name in ("a.py", "b.py", "c.pyc", "d.py"))
+
+    assert one == other is not None
+    assert compiled is absent is None
 
 
 def test_only_the_revision_that_is_needed_is_run(tmp_path):

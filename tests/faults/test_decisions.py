@@ -95,6 +95,19 @@ def test_tables_at_an_older_revision_are_adopted_there(shop, url, command, reque
     assert ran(url) == ["r1", "r2", "r3"]
 
 
+def test_tables_that_cannot_be_compared_are_adopted_on_your_word(shop, postgres_url, command, caplog):
+    """A role that may make no scratch database is told so; the revision that it names is recorded."""
+    shop.use(postgres_url)
+    shop.upgrade("r2")
+    execute(postgres_url, *(f"DROP TABLE {name}" for name in BOOKKEEPING))
+
+    done = command("adopt", "shop", "--revision", "r1")
+
+    assert done.status == 0, done
+    assert "adopted r1 on your word: no scratch database to compare with" in caplog.text
+    assert position(postgres_url) == ["r1"]
+
+
 def test_a_revision_that_does_not_exist_is_not_adopted(unversioned, command):
     """A wrong name is a mistake of the caller, status 2, and nothing is recorded."""
     assert command("adopt", "shop", "--revision", "r99").status == 2
@@ -390,6 +403,16 @@ def test_an_interrupted_revision_that_was_completed_by_hand(interrupted, command
     assert position(interrupted.url) == ["r5"]
     entries = json.loads(command("journal", "--json").stdout)
     assert [entry["outcome"] for entry in entries[-2:]] == ["applied", "done"]
+
+
+def test_an_interrupted_revision_whose_file_has_gone(interrupted, command):
+    """Its position cannot be recorded; the error names the revision and the folder."""
+    (interrupted.project.folder / "shop" / "migrations" / "versions" / "r4.py").unlink()
+
+    done = command("repair", "shop", "--applied")
+
+    assert done.status == 2, done
+    assert "revision r4 is not in" in done.stderr
 
 
 def test_an_interrupted_revision_that_was_undone_by_hand(interrupted, command):

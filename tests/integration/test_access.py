@@ -147,6 +147,13 @@ def test_postgres_without_permission_to_create(postgres_server, postgres_url, ch
     assert tables(postgres_url) == set()
 
 
+def test_postgres_whose_search_path_leads_nowhere(postgres_url, check_refused):
+    """Tables that cannot be seen are not taken for tables that are not there."""
+    sync("sync", postgres_url, apps={"shop": {"package": "shop"}})
+
+    check_refused(f"{postgres_url}?options=-csearch_path%3Dnowhere", expected="no schema of the search path (nowhere)")
+
+
 def test_mariadb_without_permission_to_read(mariadb_server, mariadb_url, check_refused):
     """MariaDB hides tables from a role instead of refusing; that is not taken for an empty database either."""
     sync("sync", mariadb_url, apps={"shop": {"package": "shop"}})

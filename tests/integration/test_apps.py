@@ -493,6 +493,65 @@ def test_create_makes_what_is_not_there(sqlite_url, apps):
         assert made.manager().get_status() is DatabaseStatus.UP_TO_DATE
 
 
+def test_tables_that_point_to_another_app_are_adopted(sqlite_url, apps, project):
+    """At an older revision, which is run in a scratch database beside the tables of the other apps."""
+    apps = {name: apps[name] for name in ("alpha", "zulu")}
+    sync("sync", sqlite_url, apps={"zulu": apps["zulu"]})
+    execute(sqlite_url, "CREATE TABLE a (id INTEGER NOT NULL PRIMARY KEY, other_id INTEGER REFERENCES z (id))")
+    project.write("alpha/migrations/versions/two.py", revision_text("alpha2", "pass", "alpha1"))
+
+    with runtime(sqlite_url, apps=apps) as made:
+        assert made.manager().adopt("alpha", "alpha1") == ()
+        assert made.manager().get_current_revision(app="alpha") == "alpha1"
+
+
+def test_one_of_several_apps_is_dropped(sqlite_url, apps):
+    """The journal goes on for the others."""
+    sync("sync", sqlite_url, apps=apps)
+
+    with runtime(sqlite_url, apps=apps) as made:
+        made.manager().drop("mike")
+
+    assert app_tables(sqlite_url) == {"a", "z", "alembic_version_alpha", "alembic_version_zulu"}
+    assert rows(sqlite_url, "SELECT DISTINCT app FROM sqlhelpers_journal ORDER BY app") == [("alpha",), ("zulu",)]
+
+
+def test_a_dropped_app_leaves_the_positions_of_others(sqlite_url, apps):
+    """Where they stand in the same table, which is Alembic's own."""
+    apps = {"mike": apps["mike"] | {"version_table": "alembic_version"}}
+    sync("sync", sqlite_url, apps=apps)
+    execute(sqlite_url, "INSERT INTO alembic_version VALUES ('other')")
+
+    with runtime(sqlite_url, apps=apps) as made:
+        made.manager().drop("mike")
+
+    assert rows(sqlite_url, "SELECT * FROM alembic_version") == [("other",)]
+
+
+def test_tables_of_a_retired_app_that_are_gone(sqlite_url, apps):
+    """They need not be dropped."""
+    sync("sync", sqlite_url, apps=apps)
+    execute(sqlite_url, "DROP TABLE m")
+
+    with runtime(sqlite_url, apps={"zulu": apps["zulu"]}) as made:
+        made.manager().retire("mike", drop_tables=True)
+
+    assert "alembic_version_mike" not in app_tables(sqlite_url)
+
+
+def test_tables_of_a_retired_app_that_nobody_knows(sqlite_url, apps):
+    """Without a journal, a person has to drop them."""
+    database = {"sqlalchemy": {"url": sqlite_url}, "alembic": {"journal": False}}
+    sync("sync", {"default": database}, apps=apps)
+
+    with runtime({"default": database}, apps={"zulu": apps["zulu"]}) as made:
+        with pytest.raises(Refused, match="the journal does not know which tables app 'mike' had"):
+            made.manager().retire("mike", drop_tables=True)
+        made.manager().retire("mike")
+
+    assert "m" in app_tables(sqlite_url)
+
+
 def test_several_revisions_of_one_app(sqlite_url, apps):
     """Who asks for the revision is told that there are more; who asks for all gets them."""
     sync("sync", sqlite_url, apps=apps)

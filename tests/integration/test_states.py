@@ -321,3 +321,13 @@ def test_tables_of_nobody_are_left_alone(url, kind):
     assert report.left_alone == ("alembic_version_gone",)
     assert app_tables(url) == {"stranger", "alembic_version_gone"}
     assert rows(url, "SELECT * FROM stranger") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("_WATCHES_ITS_CLIENT", (99,)), ("_TELL_POSTGRES_14", ", set_config('no_setting', '', true)")]
+)
+def test_a_server_that_cannot_watch_its_client(postgres_url, kind, shop, monkeypatch, name, value):  # noqa: ARG001
+    """One that is older, or whose operating system does not tell, is not asked to."""
+    monkeypatch.setattr(f"sqlhelpers.schema_limits.{name}", value)
+
+    assert sync(kind, postgres_url).result is SyncResult.CREATED
