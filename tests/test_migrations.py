@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from databases import MODELS, REVERSIBLE, rows, runtime, snapshot, tables
+from databases import MODELS, REVERSIBLE, execute, rows, runtime, snapshot, tables
 from projects import revision_text
 from sqlalchemy import inspect, text
 
@@ -87,6 +87,15 @@ def test_plugins_look_before_a_run_and_add_to_it(sqlite_url):
     assert plugin.before == ("default", sqlite_url, [], DatabaseStatus.NO_INFO)
     assert plugin.after == ("default", [SyncResult.CREATED])
     assert rows(sqlite_url, "SELECT name FROM author") == [("Ada",)]
+
+
+def test_a_type_that_is_there_already(project, postgres_url):
+    """Another app has made it, or a run long ago: it is used."""
+    execute(postgres_url, "CREATE TYPE mood AS ENUM ('good')")
+    column = 'mood: Mapped[str] = mapped_column(Enum("good", name="mood"))'
+    project.write_app("shop", f"from sqlalchemy import Enum\n{MODELS}    {column}\n", REVERSIBLE)
+    with runtime(postgres_url) as made:
+        assert made.manager().sync() is SyncResult.CREATED
 
 
 def test_a_foreign_key_to_a_table_of_nobody(project, sqlite_url):

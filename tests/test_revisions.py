@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from graphs import histories, write
 from hypothesis import given, settings
 
-from sqlhelpers.exceptions import AppError, MigrationsNotFound
+from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads
 from sqlhelpers.journal import checksum
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revision_graph import _chained
@@ -186,3 +186,70 @@ def test_a_file_without_a_way_up_or_down_is_named(tmp_path):
     assert script._downgrade_revs("a", "b")
     with pytest.raises(AppError, match=r"/versions/a\.py has no downgrade\(\)$"):
         script._downgrade_revs("base", "b")
+
+
+CHAIN = [("a1", [], [], []), ("b2", ["a1"], [], [])]
+
+
+@pytest.fixture
+def chain(tmp_path):
+    """The revisions of an app, one after the other."""
+    write(tmp_path, CHAIN)
+    return Revisions(RevisionFiles(tmp_path), "shop")
+
+
+def test_what_a_chain_is_asked_for_most_is_known_without_alembic(chain):
+    """Its heads by name, and its history."""
+    assert chain.resolve("head") == chain.resolve("heads") == ("b2",)
+    assert chain.walk() == ("b2", "a1")
+    assert chain.all_current(("a1",)) == ("a1",)
+    assert "script" not in vars(chain)
+    assert chain.walk("b2") == ("b2",)
+    assert chain.walk("", "a1") == ("a1",)
+
+
+def test_what_depends_on_another_branch_brings_it_along(tmp_path):
+    """By its name as well as by its label."""
+    write(tmp_path, [("a1", [], ["x"], []), ("b1", [], [], ["a1"]), ("c1", [], [], ["x"])])
+    revisions = Revisions(RevisionFiles(tmp_path))
+
+    for name in ("b1", "c1"):
+        assert revisions.applied([name]) == {"a1", name}
+        assert revisions.all_current((name,)) == ("a1", name)
+    assert revisions.resolve("x@head") == ("a1",)
+    assert revisions.resolve("base") == ()
+
+
+def test_errors_name_the_app_or_the_folder(tmp_path):
+    """Whichever there is, with the way out."""
+    (tmp_path / "versions").mkdir()
+    for app, begins in ((None, "the migrations folder /"), ("shop", "app 'shop': the migrations folder /")):
+        with pytest.raises(MigrationsNotFound, match=f"^{begins}.* holds no revisions; write the first one"):
+            Revisions(RevisionFiles(tmp_path), app).head()
+    (tmp_path / "versions").rmdir()
+    write(tmp_path, [("a1", [], [], []), ("b1", [], [], [])])
+    for app, begins in ((None, "the migrations folder /"), ("shop", "app 'shop'")):
+        with pytest.raises(AppError, match=f"^{begins}.*a2"):
+            Revisions(RevisionFiles(tmp_path), app).check("a2")
+    with pytest.raises(MultipleHeads, match="'shop'"):
+        Revisions(RevisionFiles(tmp_path), "shop").head()
+
+
+def test_what_an_environment_says_of_itself(chain):
+    """Whether it connects asynchronously, and looks for the position where it is; whatever its encoding."""
+    file = chain.folder / "env.py"
+
+    assert not chain.has_environment
+    assert not chain.has_async_environment
+    assert not chain.environment_lacks("alembic_version_shop")
+
+    file.write_bytes("größer = async_engine_from_config()\n".encode("latin-1"))
+
+    assert chain.has_async_environment
+    assert chain.environment_lacks("alembic_version_shop")
+    assert not chain.environment_lacks("alembic_version")
+
+    file.write_bytes("context.configure(version_table='alembic_version_shop')  # größer\n".encode("latin-1"))
+
+    assert not chain.has_async_environment
+    assert not chain.environment_lacks("alembic_version_shop")
