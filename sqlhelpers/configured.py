@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlhelpers import urls
 from sqlhelpers.defaults import default_hooks
 from sqlhelpers.engines import database_url
-from sqlhelpers.exceptions import AppError, DriverNotInstalled, MigrationsNotFound
+from sqlhelpers.exceptions import AppError, DriverNotInstalled, InvalidURL, MigrationsNotFound
 from sqlhelpers.histories import History
 from sqlhelpers.meant import no_app
 from sqlhelpers.revision_files import RevisionFiles
@@ -91,6 +91,18 @@ class ConfiguredDatabase:
     def url(self) -> URL:
         """The URL, not yet resolved to a driver."""
         return database_url(self.bind, self.settings, self.hooks)
+
+    @property
+    def has_sync_driver(self) -> bool:
+        """Whether a driver for sync managers is installed; where there is none, the async manager serves.
+
+        Raises:
+            InvalidURL: the dialect or the driver is unknown.
+        """
+        try:
+            return self.hooks.has_sync_driver(self.url)
+        except InvalidURL as error:
+            raise InvalidURL(f"database {self.bind!r}: {error}") from error
 
     @property
     def shown(self) -> str:

@@ -16,7 +16,7 @@ _ALIKE = 0.05  # how much less like a name the second guess may be
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return the end of a message that suggests the names among ``known`` that may be meant; empty if none is near."""
-    found = get_close_matches(name, list(known), 2)
+    found = get_close_matches(name, list(dict.fromkeys(known)), 2)
     likeness = [SequenceMatcher(None, each, name).ratio() for each in found]
     if likeness and likeness[-1] < likeness[0] - _ALIKE:
         found.pop()

@@ -250,7 +250,7 @@ class Runtime:
         """
         database = self.database(bind)
         with failures_named(bind, database.url):
-            if not self.plugins.has_sync_driver(database.url):
+            if not database.has_sync_driver:
                 from sqlhelpers.aio import perform
 
                 return perform(database, work, wait)

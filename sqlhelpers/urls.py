@@ -101,12 +101,12 @@ def resolve(url: str | URL, *, aio: bool, drivers: Mapping[str, Drivers]) -> URL
     """
     parsed = parse(url)
     dialect, _, written = parsed.drivername.partition("+")
-    if written and _fits(parsed, aio=aio):
+    if written and _fits(parsed, drivers, aio=aio):
         _require((written,), dialect)
         return parsed
     known = drivers.get(dialect)
     if known is None:
-        if not written and not aio and _fits(parsed, aio=aio):
+        if not written and not aio and _fits(parsed, drivers, aio=aio):
             return parsed
         raise InvalidURL(
             f"no {'async' if aio else 'sync'} driver is known for dialect {dialect!r}; "
@@ -116,13 +116,17 @@ def resolve(url: str | URL, *, aio: bool, drivers: Mapping[str, Drivers]) -> URL
     return parsed.set(drivername=f"{dialect}+{driver}")
 
 
-def _fits(url: URL, *, aio: bool) -> bool:
+def _fits(url: URL, drivers: Mapping[str, Drivers], *, aio: bool) -> bool:
     from sqlalchemy.exc import NoSuchModuleError
+
+    from sqlhelpers.meant import near
 
     try:
         dialect = url.get_dialect()
     except NoSuchModuleError:
-        raise InvalidURL(f"SQLAlchemy knows no dialect or driver {url.drivername!r}") from None
+        names = [f"{each}+{driver}" for each, known in drivers.items() for driver in (*known.sync, *known.aio)]
+        hint = near(url.drivername, (*drivers, *names))
+        raise InvalidURL(f"SQLAlchemy knows no dialect or driver {url.drivername!r}{hint}") from None
     return bool(dialect.get_async_dialect_cls(url).is_async if aio else not dialect.is_async)
 
 

@@ -66,6 +66,19 @@ def on_terminal(folder, *words: str, **env: str) -> str:
     return found.decode().replace("\r\n", "\n")
 
 
+def test_a_mistyped_driver(project, command):
+    """The error names the database, and what may be meant."""
+    project.write_pyproject('[tool.sqlhelpers.databases.reports.sqlalchemy]\nurl = "sqlite+pysqlit:///x.db"\n')
+
+    told = command("status")
+
+    assert told.status == 2
+    assert told.stderr == (
+        "error: database 'reports': SQLAlchemy knows no dialect or driver 'sqlite+pysqlit'; "
+        "did you mean sqlite+pysqlite?\n"
+    )
+
+
 def test_a_table_on_a_terminal(shop, command):
     """Headings, colours where they may be, and long cells wrapped: no word of them is lost."""
     command("upgrade", "shop", "r2")

@@ -70,8 +70,18 @@ def test_a_dialect_without_registered_drivers():
         urls.resolve("oracle://h/d", aio=True, drivers={})
     with pytest.raises(InvalidURL, match="no sync driver is known for dialect 'postgresql'"):
         urls.resolve("postgresql+asyncpg://h/d", aio=False, drivers={})
-    with pytest.raises(InvalidURL, match="no dialect or driver 'cobol'"):
-        urls.resolve("cobol://h/d", aio=False, drivers={})
+    with pytest.raises(InvalidURL, match=r"no dialect or driver 'cobol'$"):
+        urls.resolve("cobol://h/d", aio=False, drivers=DRIVERS)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("postgrs", "postgresql"), ("sqllite", "sqlite"), ("postgresql+pyscopg", r"postgresql\+psycopg")],
+)
+def test_a_mistyped_dialect_or_driver(written, meant):
+    """The error has the near name."""
+    with pytest.raises(InvalidURL, match=rf"'; did you mean {meant}\?$"):
+        urls.resolve(f"{written}://h/d", aio=False, drivers=DRIVERS)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ class _Served:
         def perform() -> None:
             database = self.database
             with failures_named(database.bind, database.url):
-                if database.hooks.has_sync_driver(database.url):
+                if database.has_sync_driver:
                     with DatabaseManager.serving(database) as manager:
                         getattr(manager, method)(*arguments)
                 else:

@@ -56,7 +56,7 @@ def run_shell(
     """
     with redirect_stdout(sys.stderr):  # what plugins print
         if aio is None:
-            aio = not runtime.plugins.has_sync_driver(runtime.database(bind).url)
+            aio = not runtime.database(bind).has_sync_driver
         manager = runtime.async_manager(bind) if aio else runtime.manager(bind)
         models = model_names(runtime, bind)
     with _as_a_prompt_hears_them(), asyncio.Runner() as runner:
