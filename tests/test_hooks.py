@@ -37,6 +37,16 @@ def test_every_hook_is_described():
             assert f"    {argument}: " in told, (name, argument)
 
 
+def test_what_is_told_is_not_answered(hooks):
+    """What a plugin returns that was told of something is of no use, and no error."""
+    told = ("sqlhelpers_engine_created", "sqlhelpers_before_sync", "sqlhelpers_after_sync")
+    hooks.register(plugin(**{name: lambda bind: f"of {bind}" for name in told}), "p")
+
+    assert hooks.engine_created("one", None) is None
+    assert hooks.before_sync("one", None, None) is None
+    assert hooks.after_sync("one", None, None) is None
+
+
 def test_a_misspelt_hook(hooks):
     """Pluggy would ignore it."""
     with pytest.raises(InvalidHook, match="no hook sqlhelpers_register_ap; did you mean sqlhelpers_register_app"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.util.concurrency import await_only, in_greenlet
+
 from sqlhelpers_pytest.errors import Entangled, IsolationLost, NotIsolated
 from sqlhelpers_pytest.nesting import Kind, Nest, kind_of
 from sqlhelpers_pytest.rules import Rules, rules_for
@@ -207,6 +209,9 @@ class VirtualConnection:
             setattr(self.shared.real, name, value)
 
 
+async def _nothing() -> None: ...
+
+
 class VirtualCursor:
     """A cursor of the shared connection, which sees to it that each statement is in the transaction it belongs to."""
 
@@ -228,6 +233,8 @@ class VirtualCursor:
 
     def _run(self, method: str, statement: Any, *arguments: Any, **options: Any) -> None:
         connection, shared = self._connection, self._connection.shared
+        if connection.dialect.is_async and in_greenlet():
+            await_only(_nothing())  # SQLAlchemy refuses a statement of an async connection that has awaited nothing
         kind, name = kind_of(statement) if isinstance(statement, str) else (Kind.WRITES, "")
         with shared.lock:
             if kind is Kind.BEGINS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import py_compile
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from databases import app_tables, connected, execute, rows, runtime, snapshot, sync
@@ -11,7 +13,15 @@ from projects import revision_text
 from sqlalchemy import inspect
 
 from sqlhelpers import App, DatabaseStatus, SyncResult, hookimpl
-from sqlhelpers.exceptions import AppError, DatabaseFailure, DiscoveryError, Refused, SeveralFailures
+from sqlhelpers.exceptions import (
+    AppError,
+    DatabaseFailure,
+    DiscoveryError,
+    InvalidHook,
+    PluginLoadError,
+    Refused,
+    SeveralFailures,
+)
 from sqlhelpers.plugin_manager import PluginManager
 
 MODEL = """
@@ -483,6 +493,29 @@ def test_plugins_given_by_hand_register_apps(sqlite_url):
         apps_of([7])
 
 
+def test_entry_points_of_plugins(project):
+    """That of an app may register others; that of an adapter has to have one."""
+    project.write("empty.py", "")
+    project.write(
+        "odd.py", "from sqlhelpers import hookimpl\n\n\n@hookimpl\ndef sqlhelpers_register_adapter():\n    return 7\n"
+    )
+    project.write(
+        "several.py",
+        "from sqlhelpers import App, hookimpl\n\n\n@hookimpl\ndef sqlhelpers_register_app():\n"
+        "    return [App(name=name, package='several') for name in ('one', 'two')]\n",
+    )
+    plugins = PluginManager()
+    plugins._load_app(EntryPoint("several", "several", "sqlhelpers.apps"))
+    plugins._adapters.update({name: EntryPoint(name, name, "sqlhelpers.adapters") for name in ("empty", "odd")})
+
+    assert list(plugins.collect_apps()) == []
+    assert list(plugins.apps()) == ["one", "two"]
+    with pytest.raises(PluginLoadError, match="does not implement sqlhelpers_register_adapter"):
+        plugins.adapter("empty")
+    with pytest.raises(InvalidHook, match="should return an Adapter"):
+        plugins.adapter("odd")
+
+
 def test_create_makes_what_is_not_there(sqlite_url, apps):
     """Beside the apps that are there; until then, the database is behind."""
     sync("sync", sqlite_url, apps={"zulu": apps["zulu"]})
@@ -503,6 +536,21 @@ def test_tables_that_point_to_another_app_are_adopted(sqlite_url, apps, project)
     with runtime(sqlite_url, apps=apps) as made:
         assert made.manager().adopt("alpha", "alpha1") == ()
         assert made.manager().get_current_revision(app="alpha") == "alpha1"
+
+
+async def test_decisions_with_await(sqlite_url, apps):
+    """The async manager decides and checks as the sync one does, and makes no file where there is none."""
+    with runtime(sqlite_url, apps=apps) as made:
+        async with made.async_manager() as manager:
+            with pytest.raises(Refused, match="has no tables"):
+                await manager.adopt("mike")
+            assert not await asyncio.to_thread(Path(sqlite_url.removeprefix("sqlite:///")).exists)
+            await manager.sync()
+            assert await manager.check() == ()
+            with pytest.raises(Refused, match="has a revision recorded: mike1"):
+                await manager.adopt("mike")
+            with pytest.raises(Refused, match="no trace of an app 'gone'"):
+                await manager.retire("gone")
 
 
 def test_one_of_several_apps_is_dropped(sqlite_url, apps):

@@ -272,6 +272,17 @@ def test_a_connection_is_closed_without_an_error(kit):
         assert len(names(second)) == 2
 
 
+async def test_async_connections_of_the_code(kit):
+    """Statements are awaited as ever; one that SQLAlchemy takes for lost is given up without an await."""
+    with test_in(kit):
+        async with kit.runtime.async_manager().engine.connect() as connection:
+            await connection.execute(models().Author.__table__.insert(), {"name": "lost"})
+            await connection.run_sync(lambda sync: sync.invalidate())
+        async with kit.runtime.async_manager().engine.connect() as connection:
+            assert (await connection.execute(select(models().Author))).all() == []
+        await kit.runtime.dispose_async()
+
+
 def test_a_savepoint_that_others_have_crossed_is_not_rolled_back_to(kit):
     """It would undo what they have committed, or are about to; to release it is no harm."""
     engine = kit.runtime.manager().engine
