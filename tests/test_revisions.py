@@ -215,7 +215,7 @@ def test_errors_name_the_app_or_the_folder(tmp_path):
             Revisions(RevisionFiles(tmp_path), app).check("a2")
     with pytest.raises(MultipleHeads, match="'shop'"):
         Revisions(RevisionFiles(tmp_path), "shop").head()
-    with pytest.raises(AppError, match="^app 'shop': there is no revision 'a2'"):
+    with pytest.raises(AppError, match=r"^app 'shop': there is no revision 'a2'"):
         Revisions(RevisionFiles(tmp_path), "shop").walk("a2")
     for text, said in (
         ("revision = 'a1'\ndown_revision = None\n", "/.*: revision a1 is present more than once"),
