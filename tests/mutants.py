@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 _ROOT = Path(__file__).parents[1]
 _NOTICED = {"killed", "timeout", "segfault"}
-_ONCE = "all_that_alembic_needs"  # Alembic keeps the first standard output that it has seen
-_ON_SQLITE = ("-k", f"not postgres and not mariadb and not pgbouncer and not {_ONCE}")
+_ON_SQLITE = ("-k", "not postgres and not mariadb and not pgbouncer")
 
 #: What tells whether a module is broken: tests that take a few seconds together.
 TESTS = {
@@ -37,7 +36,7 @@ TESTS = {
     "queries": ("tests/test_queries.py", *_ON_SQLITE),
     "revision_files": ("tests/test_revision_files.py", "tests/test_revisions.py"),
     "revision_graph": ("tests/test_revisions.py", "tests/test_revision_files.py"),
-    "revisions": ("tests/test_revisions.py", "tests/test_moving.py", "tests/test_environment.py", *_ON_SQLITE),
+    "revisions": ("tests/test_revisions.py", "tests/test_revision_files.py"),
     "migrations": ("tests/test_migrations.py", "tests/test_moving.py", "tests/integration/test_states.py", *_ON_SQLITE),
     "locks": ("tests/test_locks.py",),
     "server_locks": ("tests/test_locks.py", "-k", "not sqlite"),

@@ -128,6 +128,7 @@ def test_a_file_that_computes_its_identifiers_is_run(folder):
     assert Revisions(RevisionFiles(folder)).heads() == ("c3",)
 
 
+@pytest.mark.usefixtures("settled")
 def test_what_was_found_out_of_a_file(folder):
     """Is the same whether it was read, run, or kept from before."""
     source = plain("c3", "b2").replace("down", "branch_labels = ('x',)\ndepends_on = ('a1',)\ndown", 1)

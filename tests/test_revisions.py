@@ -14,7 +14,7 @@ from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads
 from sqlhelpers.journal import checksum
 from sqlhelpers.revision_files import RevisionFiles
 from sqlhelpers.revision_graph import _chained
-from sqlhelpers.revisions import Revisions
+from sqlhelpers.revisions import Revisions, docstring
 from sqlhelpers.scripts import alembic_config
 
 
@@ -202,6 +202,7 @@ def test_what_a_chain_is_asked_for_most_is_known_without_alembic(chain):
     """Its heads by name, and its history."""
     assert chain.resolve("head") == chain.resolve("heads") == ("b2",)
     assert chain.walk() == ("b2", "a1")
+    assert chain.between((), "heads") == ("a1", "b2")
     assert chain.all_current(("a1",)) == ("a1",)
     assert "script" not in vars(chain)
     assert chain.walk("b2") == ("b2",)
@@ -233,6 +234,23 @@ def test_errors_name_the_app_or_the_folder(tmp_path):
             Revisions(RevisionFiles(tmp_path), app).check("a2")
     with pytest.raises(MultipleHeads, match="'shop'"):
         Revisions(RevisionFiles(tmp_path), "shop").head()
+    with pytest.raises(AppError, match=r"^app 'shop': there is no revision 'a2'"):
+        Revisions(RevisionFiles(tmp_path), "shop").walk("a2")
+    for text, said in (
+        ("revision = 'a1'\ndown_revision = None\n", "/.*: revision a1 is present more than once"),
+        ("revision = 'c1'\ndown_revision = 'gone'\n", "/.*: .*gone .*is not present"),
+        ("nonsense(", r"/.*/c1\.py cannot be read: SyntaxError"),
+    ):
+        (tmp_path / "versions" / "c1.py").write_text(text)
+        with pytest.raises(AppError, match=f"^app 'shop': the migrations folder {said}"):
+            Revisions(RevisionFiles(tmp_path), "shop").heads()
+    with pytest.raises(MigrationsNotFound, match=r"^app 'shop': the migrations folder /.*/typo is missing"):
+        Revisions(RevisionFiles(tmp_path / "typo"), "shop")
+
+
+def test_a_docstring_is_what_was_written():
+    """But for the lines around it."""
+    assert docstring(b'"""Add a table.\n\n  - as it is\n"""\n') == "Add a table.\n\n  - as it is"
 
 
 def test_what_an_environment_says_of_itself(chain):
