@@ -65,10 +65,10 @@ class DatabaseManager(WritingManager):
     def engine(self) -> Engine:
         """The SQLAlchemy engine."""
         with _making:  # threads that come at once share one engine
-            if "engine" not in vars(self):
-                made = make_engine(self.database.bind, self.database.settings, self.database.hooks)
-                vars(self)["engine"] = made
-            return vars(self)["engine"]  # type: ignore[no-any-return]
+            made = vars(self).get("engine") or make_engine(
+                self.database.bind, self.database.settings, self.database.hooks
+            )
+            return vars(self).setdefault("engine", made)  # type: ignore[no-any-return]
 
     @cached_property
     def Session(self) -> sessionmaker[orm.Session]:  # noqa: N802  # the ancestor's and SQLAlchemy's name
