@@ -78,7 +78,7 @@ def _stop(connection: DBAPIConnection) -> None:
     """Let the thread of a connection of aiosqlite stop what it does, and close it."""
     driver = getattr(connection, "driver_connection", connection)
     using, deadline = driver._connection, time.monotonic() + _STOPPING
-    if using is not None:
+    if using is not None:  # pragma: no branch  # it may have closed itself just before
         driver._tx.put_nowait((None, using.rollback))  # or a statement that is not finished keeps the lock
     driver.stop()
     while using is not None and driver._thread.is_alive() and time.monotonic() < deadline:

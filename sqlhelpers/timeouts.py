@@ -200,7 +200,7 @@ def _impatient_mysql(kind: Any) -> type[Any]:
                     return await work
             except TimeoutError:
                 self.close()
-                if transport is not None:
+                if transport is not None:  # pragma: no branch  # it has gone with the server just before
                     transport.abort()  # a close would wait until all is sent
                 raise
 
@@ -283,7 +283,7 @@ def _explain(context: ExceptionContext) -> Exception | None:
     if connection is None or not _timed_out(original):
         return None
     seconds, setting = connection.info.get(_LIMIT, (0, "command_timeout"))
-    if not connection.invalidated:
+    if not connection.invalidated:  # pragma: no branch  # another thread may have done it
         _abandon(connection.connection.dbapi_connection)
     context.is_disconnect = True
     context.invalidate_pool_on_disconnect = False  # the others may answer

@@ -20,6 +20,7 @@ from throwaway import running
 
 from sqlhelpers import SyncResult
 from sqlhelpers.exceptions import MigrationFailed, SqlhelpersError
+from sqlhelpers.hooks import Hooks
 
 LIMIT = 1.0  # seconds, of each kind
 SERVERS = [name for name, (_, _, server) in DRIVERS.items() if server != "sqlite"]
@@ -423,8 +424,11 @@ def test_a_server_that_comes_up_later(shop, away):
 
 
 @pytest.mark.usefixtures("away")
-def test_a_server_that_never_comes_up(command):
-    """``run-sync --wait`` ends within that time, with status 1 and what the driver said last."""
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_server_that_never_comes_up(command, monkeypatch, is_async):
+    """``run-sync --wait`` ends within that time, with status 1 and what the driver said last; with each driver."""
+    if is_async:
+        monkeypatch.setattr(Hooks, "has_sync_driver", lambda *_: False)
     with within(1):
         done = command("run-sync", "--wait", "1")
 

@@ -6,9 +6,10 @@ import pytest
 from databases import MODELS, REVISIONS, app_tables, connected, execute, rows, runtime, snapshot, sync
 from projects import revision_text
 from sqlalchemy import inspect
+from sqlalchemy.exc import OperationalError
 
 from sqlhelpers import DatabaseStatus, SyncResult
-from sqlhelpers.exceptions import AppError, MigrationFailed, MultipleHeads, StateRefused
+from sqlhelpers.exceptions import AppError, DatabaseFailure, MigrationFailed, MultipleHeads, StateRefused
 
 EVERYTHING = {"author", "book", "alembic_version_shop"}
 
@@ -28,6 +29,32 @@ def test_an_empty_database_is_created_and_then_up_to_date(url, kind):
     assert (second.status, second.result) == (DatabaseStatus.UP_TO_DATE, SyncResult.ALREADY_UP_TO_DATE)
     assert app_tables(url) == EVERYTHING
     assert rows(url, "SELECT version_num FROM alembic_version_shop") == [("r3",)]
+
+
+def test_a_database_that_cannot_be_written(sqlite_url, kind, shop):
+    """It serves as long as nothing is to be done; then the error names the app, and says why."""
+    (shop.folder / "shop/migrations/versions/r3.py").unlink()
+    sync(kind, sqlite_url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
+    read_only = sqlite_url.replace(":///", ":///file:") + "?mode=ro&uri=true"
+    before = snapshot(sqlite_url)
+
+    assert sync(kind, read_only).result is SyncResult.ALREADY_UP_TO_DATE
+    shop.write("shop/migrations/versions/r3.py", REVISIONS["r3.py"])
+    with pytest.raises(DatabaseFailure, match="app 'shop': OperationalError: attempt to write a readonly database"):
+        sync(kind, read_only)
+
+    assert snapshot(sqlite_url) == before
+
+
+def test_a_revision_that_commits_for_itself(sqlite_url, kind, shop):
+    """SQLite then has nothing to commit at the end, which is told; the state is what the database has."""
+    shop.write("shop/migrations/versions/r4.py", revision_text("r4", "op.execute('COMMIT')", "r3"))
+
+    with pytest.raises(OperationalError, match="cannot commit - no transaction is active"):
+        sync(kind, sqlite_url, apps={"shop": {"package": "shop", "bootstrap": "migrations"}})
+
+    assert app_tables(sqlite_url) == EVERYTHING
+    assert sync(kind, sqlite_url).status is DatabaseStatus.UP_TO_DATE
 
 
 def test_bootstrap_by_migrations_makes_the_same(url, kind):
