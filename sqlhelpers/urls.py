@@ -58,7 +58,7 @@ def parse(url: str | URL) -> URL:
         raise InvalidURL(
             "this is not a database URL; it should look like dialect://user:password@host/database",
         ) from None
-    rest = f"{parsed.database}{url.partition('?')[2]}"
+    rest = re.sub("^[^/?]*", "", url.partition("//")[2])  # as it is written: what is encoded is right
     if "@" in str(parsed.host) or (parsed.password and "@" in rest):
         raise InvalidURL("the password in the URL holds a raw '@'; write it as %40")
     dialect, plus, driver = parsed.drivername.partition("+")

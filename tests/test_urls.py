@@ -115,7 +115,8 @@ def test_a_raw_at_sign_in_the_password_is_explained(password):
 
 
 def test_an_at_sign_elsewhere_is_none_in_the_password():
-    """It may be in a user's name, in that of a file, and in a query where there is no password."""
+    """It may be in a user's name, in that of a file, in a query where there is no password, and encoded anywhere."""
+    assert urls.parse("postgresql://user:secret@host/a%40b").password == "secret"
     assert urls.parse("postgresql://user@tenant:secret@host/db").username == "user@tenant"
     assert urls.parse("sqlite:///me@home.db").database == "me@home.db"
     assert urls.parse("postgresql://host/db?application_name=me@home").query["application_name"] == "me@home"
