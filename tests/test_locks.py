@@ -12,9 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 
 import pytest
+from databases import rows
 from filelock import FileLock
+from processes import until
 from proxy import proxy_to
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from sqlhelpers import DatabaseSettings
 from sqlhelpers.defaults import default_hooks
@@ -99,6 +102,21 @@ def test_a_run_waits_for_its_turn(engine):
                 waiting.result(0.3)
 
         assert waiting.result()
+
+
+def test_a_run_that_loses_its_connection_while_it_waits(postgres_url):
+    """It ends with what the driver says of it, and does not wait for its turn any more."""
+    with engine_of(postgres_url) as engine, ThreadPoolExecutor(1) as pool, only_run(engine, "the shop", 5) as lock:
+        holding = lock._connection.scalar(text("SELECT pg_backend_pid()"))
+        waiting = pool.submit(contextvars.Context().run, run, engine, 60)
+        others = (
+            f"FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN ({holding}, pg_backend_pid())"
+        )
+        until(lambda: rows(postgres_url, f"SELECT pid {others}"), "the other run is connected")
+        until(lambda: rows(postgres_url, f"SELECT pg_terminate_backend(pid) {others}") == [], "no connection is left")
+
+        with pytest.raises(OperationalError):
+            waiting.result()
 
 
 def test_a_run_within_a_run_is_refused_at_once(engine):

@@ -179,11 +179,8 @@ class VirtualConnection:
             except Entangled:
                 return  # a close raises nothing; all is rolled back after the test
 
-    def terminate(self) -> None:
-        """Do as ``close``: it is what closes connections of async drivers without an await."""
-        self.close()
-
-    stop = terminate
+    stop = close  # what closes connections of async drivers without an await
+    terminate = close
 
     def raise_translated(self, error: Exception) -> None:
         """Raise an error of the shared driver as one that the dialect knows."""

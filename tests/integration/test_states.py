@@ -222,6 +222,19 @@ def test_autocommit_blocks_work(url, kind, shop):
     assert rows(url, "SELECT version_num FROM alembic_version_shop") == [("r5",)]
 
 
+async def test_what_fails_in_an_autocommit_block_behind_a_pooler(postgres_url, shop):
+    """Where asyncpg sends it in one message, the error is as everywhere else."""
+    block = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX ix_{0} ON {0} (id)')\n"
+    body = block.format("author") + block.format("nothing")
+    shop.write("shop/migrations/versions/r4.py", revision_text("r4", body, "r3"))
+    pooled = {"default": {"sqlalchemy": {"url": postgres_url}, "pooler": "transaction"}}
+
+    with runtime(pooled, apps={"shop": {"package": "shop", "bootstrap": "migrations"}}) as made:
+        async with made.async_manager() as manager:
+            with pytest.raises(MigrationFailed, match=r'r4.*relation "nothing" does not exist'):
+                await manager.sync()
+
+
 def test_what_an_autocommit_block_committed_stays_recorded(url, kind, shop):
     """A later failure does not undo the position of a revision whose block was committed: the next run goes on."""
     body = "with op.get_context().autocommit_block():\n    op.create_index('ix_author_name', 'author', ['name'])"
