@@ -68,7 +68,7 @@ lint: $(VENV)/.dev ## style, with every rule of ruff
 types: $(VENV)/.dev ## types, with mypy and pyright, and that all public names have theirs
 	@$(BIN)/mypy
 	@$(BIN)/pyright --pythonpath $(BIN)/python
-	@for package in sqlhelpers $(notdir $(patsubst %/__init__.py,%,$(wildcard plugins/*/__init__.py))); do \
+	@mkdir -p build && for package in sqlhelpers $(notdir $(patsubst %/__init__.py,%,$(wildcard plugins/*/__init__.py))); do \
 		PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --ignoreexternal --verifytypes $$package > build/types.txt \
 			|| { cat build/types.txt; exit 1; }; done
 
