@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import URL
 
 from sqlhelpers import urls
 from sqlhelpers.defaults import default_hooks
@@ -176,7 +177,7 @@ def test_scrub_takes_the_password_out_of_a_message():
         ("sqlite:///x.db", Path("x.db")),
         ("sqlite:////tmp/100%/x.db", Path("/tmp/100%/x.db")),
         ("sqlite:///file:x.db?uri=true", Path("x.db")),
-        ("sqlite:///file:x.db%3Fmode=ro?uri=true", Path("x.db")),
+        (URL.create("sqlite", database="file:x.db?mode=ro", query={"uri": "true"}), Path("x.db")),
         ("postgresql://h/d", None),
     ],
 )
