@@ -329,10 +329,11 @@ def spawn(folder, *arguments, **env):
 
 def interrupt(child):
     """Type Ctrl-C at a prompt. Python does not notice one that comes right before it waits for a key."""
-    while True:
+    for _ in range(30):
         child.sendintr()
         if child.expect([r"KeyboardInterrupt\r\n>>> ", pexpect.TIMEOUT], timeout=2) == 0:
             return
+    raise AssertionError(f"not interrupted; so far: {child.before!r} {child.buffer!r}")
 
 
 @pytest.mark.usefixtures("synced")
@@ -343,6 +344,7 @@ def test_a_terminal_has_pythons_prompt(shop):
     child.sendline("await session.scalar(select(func.count()).select_from(Author))")
     child.expect(r"\r\n0\r\n>>> ")
     child.send("1 + ")
+    child.expect_exact("1 + ")  # or Ctrl-C takes away what readline has been told of, and it waits for that
     interrupt(child)
     for line in ("print('go'); await asyncio.sleep(60)", "import time; print('go'); time.sleep(60)"):
         child.sendline(line)
