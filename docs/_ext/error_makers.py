@@ -161,8 +161,8 @@ def a_framework_without_an_adapter() -> None:
 
 def a_table_of_two_apps() -> None:
     """Define a table twice."""
-    shop('[tool.sqlhelpers.apps.library]\npackage = "library"\nmigrations = false\n', r1=_BOOKS)
-    write({"library.py": _MODELS})
+    shop('[tool.sqlhelpers.apps.archive]\npackage = "archive"\nmigrations = false\n', r1=_BOOKS)
+    write({"archive.py": _MODELS})
     command("run-sync")
 
 
