@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
-    from sqlhelpers.database import Database
+    from sqlhelpers.managers import Database
 
 
 _DESCRIPTORS = Path("/dev/fd")

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlhelpers import signals
+from sqlhelpers import interrupts
 from sqlhelpers.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(main: Callable[[], Coroutine[Any, Any, R]], *, debug: bool | None = None
     runner = asyncio.Runner(debug=debug)
     loop = runner.get_loop()
     interrupt = _Interrupt(loop)
-    with signals.handled(interrupt.on_signal), _calm_pools(), runner:
+    with interrupts.handled(interrupt.on_signal), _calm_pools(), runner:
         result = interrupt.run(main())
     if interrupt.signal and not interrupt.has_cancelled:  # it came after the end of main
         raise interrupt.signal
@@ -94,7 +94,7 @@ class _Interrupt:
 
     def on_signal(self, number: int, _: object) -> None:
         if self.signal is None:
-            self.signal = signals.RAISED[number]
+            self.signal = interrupts.RAISED[number]
             self._since = time.monotonic()
             with suppress(RuntimeError):  # it is closed
                 self.loop.call_soon_threadsafe(self._cancel)  # which also wakes the loop

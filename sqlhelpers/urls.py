@@ -119,7 +119,7 @@ def resolve(url: str | URL, *, aio: bool, drivers: Mapping[str, Drivers]) -> URL
 def _fits(url: URL, drivers: Mapping[str, Drivers], *, aio: bool) -> bool:
     from sqlalchemy.exc import NoSuchModuleError
 
-    from sqlhelpers.meant import near
+    from sqlhelpers.suggestions import near
 
     try:
         dialect = url.get_dialect()

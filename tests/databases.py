@@ -11,7 +11,7 @@ from projects import revision_text
 from sqlalchemy import Column, MetaData, create_engine, inspect, text
 
 from sqlhelpers import Runtime, Settings
-from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.discovery.plugin_manager import PluginManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

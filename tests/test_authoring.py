@@ -21,9 +21,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from sqlhelpers import App, DatabaseManager, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.authors import make_folder, revision_files, targets, write_revisions
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, NothingToWrite, Refused
-from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.runtime.authoring import make_folder, revision_files, targets, write_revisions
 
 SETTINGS = """
 [tool.sqlhelpers.databases]

@@ -12,7 +12,7 @@ from processes import until
 from projects import Finished, revision_text
 
 from sqlhelpers import DatabaseReport
-from sqlhelpers.cli import printing
+from sqlhelpers.cli import output
 
 MODELS = """
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -240,9 +240,9 @@ def test_a_signal_rolls_back(notes, children, number, status):
 def test_a_bar_is_drawn_on_a_terminal_when_there_is_much_to_do(monkeypatch):
     """On anything but a terminal, and for a few revisions, nothing is drawn and rich is not imported."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with printing.Bar() as few:
+    with output.Bar() as few:
         few.advance("notes", "n1", 1, 2)
-    with printing.Bar() as many:
+    with output.Bar() as many:
         many.advance("notes", "n1", 1, 10)
         many.advance("notes", "n2", 2, 10)
         task = many._progress.tasks[0]
@@ -256,9 +256,9 @@ def test_a_bar_counts_databases_if_there_are_many(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     report = DatabaseReport(bind="a7", url="sqlite://", apps=())
     seen: list[DatabaseReport] = []
-    with printing.Bar() as few:
+    with output.Bar() as few:
         few.over(2, seen.append)(report)
-    with printing.Bar() as many:
+    with output.Bar() as many:
         done = many.over(50, seen.append)
         for _ in range(3):
             many.advance("notes", "n1", 1, 10)

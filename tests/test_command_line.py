@@ -22,8 +22,8 @@ from projects import Finished, revision_text, run
 
 import sqlhelpers_click
 from sqlhelpers import Runtime, cli
-from sqlhelpers.cli import group, printing
-from sqlhelpers.cli.verbosity import is_quiet, note, say, verbosity
+from sqlhelpers.cli import group, output
+from sqlhelpers.cli.output import is_quiet, note, say, verbosity
 from sqlhelpers.exceptions import Refused
 
 PYPROJECT = """
@@ -101,12 +101,12 @@ def test_a_terminal_is_seen_in_process(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    printing.table(rows, ("name", "nothing", "state"))
+    output.table(rows, ("name", "nothing", "state"))
     piped = capsys.readouterr().out
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    printing.table(rows, ("name", "nothing", "state"))
-    printing.table(rows)
-    printing.table([])
+    output.table(rows, ("name", "nothing", "state"))
+    output.table(rows)
+    output.table([])
     drawn = capsys.readouterr().out
 
     assert piped == "a    good\nb    bad\n"
@@ -121,12 +121,12 @@ def test_a_narrow_terminal_breaks_the_words_on_the_right(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     path = "/a/path/that/is/longer/than/what/is/left"
-    printing.table([["a.name.of.twenty.four.c", "value", path]])
+    output.table([["a.name.of.twenty.four.c", "value", path]])
     broken = capsys.readouterr().out
-    printing.table([["x" * 60, "y" * 60]])
+    output.table([["x" * 60, "y" * 60]])
     both = capsys.readouterr().out
     monkeypatch.setenv("COLUMNS", "12")
-    printing.table([["name", "value", "anything"]])
+    output.table([["name", "value", "anything"]])
     tiny = capsys.readouterr().out
 
     assert re.sub(r"\s", "", tiny).startswith("nav")
@@ -375,7 +375,7 @@ def test_an_installation_without_plugins(command, monkeypatch):
     for name, each in cli.cli.commands.items():
         if not each.callback.__module__.startswith("sqlhelpers.cli"):
             del bare.commands[name]
-    monkeypatch.setattr("sqlhelpers.entrypoints.entry_points", EntryPoints)
+    monkeypatch.setattr("sqlhelpers.discovery.entry_points.entry_points", EntryPoints)
     told = CliRunner().invoke(bare, ["--help"]).output
     monkeypatch.setenv("_SQLHELPERS_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", "sqlhelpers hist")
@@ -400,7 +400,7 @@ def test_plugins_and_apps_that_fail_are_told(shop, command, monkeypatch):
     shop.write("failing.py", FAILING)
     groups = {"failing": "sqlhelpers.plugins", "gone": "sqlhelpers.apps"}
     points = EntryPoints(EntryPoint(name, name, group) for name, group in groups.items())
-    monkeypatch.setattr("sqlhelpers.entrypoints.entry_points", lambda: points)
+    monkeypatch.setattr("sqlhelpers.discovery.entry_points.entry_points", lambda: points)
     fresh = cli.mounted("db", cli.Attachment(Runtime()))
     helped, listed = CliRunner().invoke(fresh, ["--help"]), command("plugins")
     again = BashComplete(cli.mounted("db", cli.Attachment(Runtime())), {}, "db", "_DB_COMPLETE")
@@ -544,7 +544,7 @@ def test_apps_of_entry_points_are_completed(monkeypatch):
         EntryPoint(name, value, "sqlhelpers.apps")
         for name, value in (("plain", "shop"), ("odd", "json:an_app"), ("none", "json:loads"), ("countries", "gone"))
     )
-    monkeypatch.setattr("sqlhelpers.entrypoints.entry_points", lambda: points)
+    monkeypatch.setattr("sqlhelpers.discovery.entry_points.entry_points", lambda: points)
     complete = BashComplete(cli.cli, {}, "sqlhelpers", "_SQLHELPERS_COMPLETE").get_completions
 
     assert [item.value for item in complete(["history"], "")] == ["none", "odd", "plain", "shop"]

@@ -9,10 +9,11 @@ import click
 import pytest
 
 from sqlhelpers import Runtime, Settings, hookimpl
-from sqlhelpers.cli import Attachment, commands, mounted
-from sqlhelpers.cli.runtimes import read_outline
-from sqlhelpers.entrypoints import label_of
-from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.cli import Attachment, mounted
+from sqlhelpers.cli import group as groups
+from sqlhelpers.cli.runtime import read_outline
+from sqlhelpers.discovery.entry_points import label_of
+from sqlhelpers.discovery.plugin_manager import PluginManager
 
 HOOK = """
 import click
@@ -36,7 +37,7 @@ def added():
 
     def add(group: click.Group | None = None) -> tuple[list[str], list[str]]:
         group = group or click.Group("x")
-        errors = commands.add_those_of_plugins(group, click.Context(group))
+        errors = groups.add_those_of_plugins(group, click.Context(group))
         return sorted(group.commands.keys() - OURS), [str(error) for error in errors]
 
     return add

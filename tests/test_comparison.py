@@ -1,4 +1,4 @@
-"""``sqlhelpers.comparison``: what differs between tables and models, in words."""
+"""``sqlhelpers.migrations.state.compare``: what differs between tables and models, in words."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 
-from sqlhelpers.comparison import differences
-from sqlhelpers.defaults import default_hooks
-from sqlhelpers.histories import History
+from sqlhelpers.engines.builtin import default_hooks
+from sqlhelpers.migrations.state.compare import differences
+from sqlhelpers.migrations.state.history import History
 from sqlhelpers.urls import resolve
 
 

@@ -13,7 +13,7 @@ from projects import revision_text, run
 from sqlalchemy import event
 
 from sqlhelpers import hookimpl
-from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.discovery.plugin_manager import PluginManager
 
 HEAVY = {"sqlalchemy", "alembic", "pydantic"}
 
@@ -91,7 +91,9 @@ def test_what_other_databases_and_models_need_is_left_alone(imported):
     """An app on SQLite with a base of its own brings neither MySQL's dialect nor the query methods of our ``Base``."""
     imported("run-sync")
 
-    assert imported("run-sync").isdisjoint({"sqlalchemy.dialects.mysql", "sqlhelpers.models", "sqlhelpers.upserts"})
+    assert imported("run-sync").isdisjoint(
+        {"sqlalchemy.dialects.mysql", "sqlhelpers.queries.models", "sqlhelpers.queries.upserts"}
+    )
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def long_history(project, number: int) -> None:
 
 def test_status_reads_no_file_again(project, sqlite_url, opened, monkeypatch):
     """A second look at a history reads nothing, in the same process and in another one."""
-    monkeypatch.setattr("sqlhelpers.revision_files._TICK", -(10**18))
+    monkeypatch.setattr("sqlhelpers.migrations.revisions.files._TICK", -(10**18))
     long_history(project, 50)
     with runtime(sqlite_url) as made:
         made.run_sync()

@@ -15,7 +15,8 @@ from pages import DOCS
 from projects import run
 from wheels import ROOT
 
-from sqlhelpers import exceptions, hookspecs
+from sqlhelpers import exceptions
+from sqlhelpers.discovery import hookspecs
 from sqlhelpers.exceptions import SqlhelpersError
 
 pytest.importorskip("sphinx", reason="the group docs is not installed")

@@ -17,7 +17,8 @@ from sqlalchemy import create_engine
 
 from sqlhelpers import Runtime, Settings
 from sqlhelpers.cli import doctoring
-from sqlhelpers.defaults import default_hooks
+from sqlhelpers.config.settings import database_settings
+from sqlhelpers.discovery.plugin_manager import PluginInfo, PluginManager
 from sqlhelpers.doctor import (
     connecting,
     databases,
@@ -29,11 +30,9 @@ from sqlhelpers.doctor import (
     sqlitefile,
 )
 from sqlhelpers.doctor.findings import Examined
+from sqlhelpers.engines.builtin import default_hooks
 from sqlhelpers.exceptions import SettingsError
-from sqlhelpers.locks import only_run
-from sqlhelpers.plugin_manager import PluginInfo, PluginManager
-from sqlhelpers.server_locks import Lock
-from sqlhelpers.settings import database_settings
+from sqlhelpers.migrations.running.locks import Lock, only_run
 from sqlhelpers.urls import parse
 
 PYPROJECT = """

@@ -10,8 +10,8 @@ from sqlalchemy import event, text
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from sqlhelpers import DatabaseSettings, hookimpl
-from sqlhelpers.defaults import default_hooks
-from sqlhelpers.engines import make_async_engine, make_engine
+from sqlhelpers.engines.builtin import default_hooks
+from sqlhelpers.engines.create import make_async_engine, make_engine
 from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled, SettingsError
 
 

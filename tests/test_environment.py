@@ -23,8 +23,8 @@ from sqlhelpers import urls
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.exceptions import DriverNotInstalled
 from sqlhelpers.manager import DatabaseManager
-from sqlhelpers.revision_files import RevisionFiles
-from sqlhelpers.revisions import Revisions
+from sqlhelpers.migrations.revisions.files import RevisionFiles
+from sqlhelpers.migrations.revisions.folder import Revisions
 
 SETTINGS = """
 [tool.sqlhelpers.databases.default.sqlalchemy]
@@ -94,7 +94,7 @@ def grow(project, more):
 def test_the_env_is_two_lines(project):
     """And the template beside it is ours."""
     assert (project.folder / "shop/migrations/env.py").read_text() == ENV
-    assert "sqlhelpers.templating" in (project.folder / "shop/migrations/script.py.mako").read_text()
+    assert "from sqlhelpers.environment import" in (project.folder / "shop/migrations/script.py.mako").read_text()
 
 
 def test_every_command_of_alembic_works(begun, project, alembic, command):

@@ -13,8 +13,10 @@ from databases import MODELS, REVISIONS, execute, runtime
 from projects import revision_text
 from sqlalchemy import event, make_url
 
-from sqlhelpers import DatabaseManager, Readiness, Runtime, health
+from sqlhelpers import DatabaseManager, Readiness, Runtime
 from sqlhelpers.exceptions import PoolerNotSet, UnknownBind
+from sqlhelpers.managers import readiness
+from sqlhelpers.runtime.readiness import summary
 
 pytestmark = pytest.mark.usefixtures("shop")
 
@@ -159,8 +161,8 @@ async def test_a_probe_costs_one_select(url, kind, monkeypatch):
         async with made.async_manager() as twin:
             manager = made.manager() if kind == "sync" else twin
             engine = manager.engine if kind == "sync" else manager.engine.sync_engine
-            read = health.Expected.of
-            monkeypatch.setattr(health.Expected, "of", lambda histories: reads.append(1) or read(histories))
+            read = readiness.Expected.of
+            monkeypatch.setattr(readiness.Expected, "of", lambda histories: reads.append(1) or read(histories))
             event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
 
             for _ in range(3):
@@ -336,7 +338,7 @@ def test_a_folder_that_has_gone_is_misconfigured(shop, sqlite_url, asked):
 def test_other_failures(sqlite_url, error, detail):
     """What a socket raises, and what sqlhelpers makes of a driver's error, have their words too."""
     with runtime(sqlite_url) as made:
-        assert words([health.Probe(made.database()).failed(error)]) == [(False, detail)]
+        assert words([readiness.Probe(made.database()).failed(error)]) == [(False, detail)]
 
 
 def test_an_error_of_ours_is_raised(sqlite_url, asked, monkeypatch):
@@ -345,7 +347,7 @@ def test_an_error_of_ours_is_raised(sqlite_url, asked, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(health, "read_readiness", broken)
+    monkeypatch.setattr(readiness, "read_readiness", broken)
     with runtime(sqlite_url) as made, pytest.raises(ZeroDivisionError):
         asked(made)
 
@@ -382,8 +384,8 @@ def test_all_binds_are_asked(tmp_path, asked):
         ("one", "timed out"),
         ("two", "timed out"),
     ]
-    assert health.summary(found[:1]) == (200, {"default": {"is_ready": True, "detail": "up to date"}})
-    assert health.summary(found)[0] == 503
+    assert summary(found[:1]) == (200, {"default": {"is_ready": True, "detail": "up to date"}})
+    assert summary(found)[0] == 503
 
 
 def test_no_database_at_all_is_misconfigured(asked, caplog):

@@ -1,4 +1,4 @@
-"""``sqlhelpers.hooks``: plugins are checked when they come, and named when they fail."""
+"""``sqlhelpers.discovery.hooks``: plugins are checked when they come, and named when they fail."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import inspect
 
 import pytest
 
-from sqlhelpers import DatabaseSettings, hookimpl, hookspecs
+from sqlhelpers import DatabaseSettings, hookimpl
+from sqlhelpers.discovery import hookspecs
+from sqlhelpers.discovery.hooks import Hooks, everywhere
 from sqlhelpers.exceptions import HookFailed, InvalidHook, PluginLoadError
-from sqlhelpers.hooks import Hooks, everywhere
 from sqlhelpers.urls import Drivers, parse
 
 SETTINGS = DatabaseSettings(sqlalchemy={"url": "sqlite://"})

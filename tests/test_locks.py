@@ -1,4 +1,4 @@
-"""``sqlhelpers.locks`` and ``sqlhelpers.server_locks``: one run at a time in a database, and who it is."""
+"""``migrations.running.locks``: one run at a time in a database, and who it is."""
 
 from __future__ import annotations
 
@@ -20,11 +20,20 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from sqlhelpers import DatabaseSettings
-from sqlhelpers.defaults import default_hooks
-from sqlhelpers.engines import make_engine
+from sqlhelpers.engines.builtin import default_hooks
+from sqlhelpers.engines.create import make_engine
 from sqlhelpers.exceptions import DatabaseFailure, LockTimeout
-from sqlhelpers.locks import alembic_alone, connected, holder_of, may_look_first, only_run
-from sqlhelpers.server_locks import _KEY, IN_THE_SERVER, Lock, me
+from sqlhelpers.migrations.running.locks import (
+    _KEY,
+    IN_THE_SERVER,
+    Lock,
+    alembic_alone,
+    connected,
+    holder_of,
+    may_look_first,
+    me,
+    only_run,
+)
 
 
 @contextmanager

@@ -20,16 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import NullPool, StaticPool
 
 import sqlhelpers
-from sqlhelpers import (
-    DatabaseManager,
-    DatabaseSettings,
-    DatabaseStatus,
-    SyncResult,
-    aio,
-    exists_in_db,
-    is_sqlite,
-    locks,
-)
+from sqlhelpers import DatabaseManager, DatabaseSettings, DatabaseStatus, SyncResult, aio, exists_in_db, is_sqlite
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.exceptions import (
     AppError,
@@ -39,8 +30,9 @@ from sqlhelpers.exceptions import (
     SettingsError,
     StateRefused,
 )
-from sqlhelpers.migrations import create_tables
-from sqlhelpers.server_locks import Lock
+from sqlhelpers.migrations.running import locks
+from sqlhelpers.migrations.running.locks import Lock
+from sqlhelpers.migrations.running.sync import create_tables
 
 
 class Base(DeclarativeBase):

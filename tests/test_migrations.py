@@ -8,8 +8,8 @@ from projects import revision_text
 from sqlalchemy import inspect, text
 
 from sqlhelpers import DatabaseStatus, SyncResult, hookimpl
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import AppError, DatabaseFailure
-from sqlhelpers.plugin_manager import PluginManager
 
 #: Ends the connection that holds the lock of the run.
 LOSE = (

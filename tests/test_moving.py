@@ -22,10 +22,10 @@ from sqlalchemy import MetaData, create_engine, text
 from sqlalchemy.orm import DeclarativeBase
 
 from sqlhelpers import DatabaseManager, DatabaseStatus
+from sqlhelpers.config.settings import settings_from_config
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, Refused, StateRefused
-from sqlhelpers.offline import Script
-from sqlhelpers.report import Movement
-from sqlhelpers.settings import settings_from_config
+from sqlhelpers.migrations.running.offline import Script
+from sqlhelpers.reports import Movement
 
 ENVIRONMENT = """
 from alembic import context

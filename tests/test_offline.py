@@ -12,7 +12,7 @@ from projects import revision_text
 from sqlalchemy import make_url, text
 
 from sqlhelpers import Runtime
-from sqlhelpers.offline import Script, as_sql
+from sqlhelpers.migrations.running.offline import Script, as_sql
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,11 @@ from databases import allow_scratch, execute, rows, runtime, tables
 from projects import run
 from sqlalchemy import Column, Enum, ForeignKey, Integer, MetaData, Table
 
-from sqlhelpers.authors import make_folder, write_revisions
-from sqlhelpers.enumerations import _TypeOp
 from sqlhelpers.exceptions import DiscoveryError, NothingToWrite, Refused
-from sqlhelpers.templating import heading
-from sqlhelpers.tidying import tidy
+from sqlhelpers.migrations.authoring.autogenerate import tidy
+from sqlhelpers.migrations.authoring.enums import _TypeOp
+from sqlhelpers.migrations.authoring.files import heading
+from sqlhelpers.runtime.authoring import make_folder, write_revisions
 
 BY_REVISIONS = {"shop": {"package": "shop", "bootstrap": "migrations"}}
 

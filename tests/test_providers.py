@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from sqlhelpers import DatabaseManager
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.providers import SessionProvider, SyncSessionProvider
+from sqlhelpers.sessions.providers import SessionProvider, SyncSessionProvider
 
 INSERT = text("INSERT INTO x VALUES (1)")
 

@@ -34,10 +34,10 @@ from sqlhelpers import (
     get_by_pk,
     get_one,
     get_or_create,
-    queries,
     stream,
     update_or_create,
 )
+from sqlhelpers.queries import rows
 
 
 @pytest.fixture
@@ -447,7 +447,7 @@ def test_a_plain_engine_will_do(tmp_path):
         session.commit()
 
         assert created
-        assert queries.get_one(session, Book, isbn="x") is made
+        assert rows.get_one(session, Book, isbn="x") is made
         assert session.scalar(select(func.count(Book.id))) == 1
         assert session.scalar(text("SELECT 1")) == 1
 

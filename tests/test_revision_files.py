@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sqlhelpers import revision_files
 from sqlhelpers.exceptions import AppError
-from sqlhelpers.revision_files import RevisionFiles, Uncertain, checksum_of, identifiers
-from sqlhelpers.revisions import Revisions
+from sqlhelpers.migrations.revisions import files as revision_files
+from sqlhelpers.migrations.revisions.files import RevisionFiles, Uncertain, checksum_of, identifiers
+from sqlhelpers.migrations.revisions.folder import Revisions
 
 LONG_AGO = 1_700_000_000
 

@@ -11,11 +11,11 @@ from graphs import histories, write
 from hypothesis import given, settings
 
 from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads
-from sqlhelpers.journal import checksum
-from sqlhelpers.revision_files import RevisionFiles
-from sqlhelpers.revision_graph import _chained
-from sqlhelpers.revisions import Revisions, docstring
-from sqlhelpers.scripts import alembic_config
+from sqlhelpers.migrations.revisions.alembic import alembic_config
+from sqlhelpers.migrations.revisions.files import RevisionFiles
+from sqlhelpers.migrations.revisions.folder import Revisions, docstring
+from sqlhelpers.migrations.revisions.graph import _chained
+from sqlhelpers.migrations.state.journal import checksum
 
 
 def outcome(work):

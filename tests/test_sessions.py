@@ -14,8 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import sqlhelpers
 from sqlhelpers import DatabaseManager, ModelQueries, Runtime, Settings
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import NoSession
-from sqlhelpers.plugin_manager import PluginManager
 
 
 class Base(ModelQueries, DeclarativeBase):

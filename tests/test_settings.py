@@ -1,4 +1,4 @@
-"""``sqlhelpers.settings`` and ``sources``: what may be set, where, and what is said of mistakes."""
+"""``sqlhelpers.config.settings`` and ``sources``: what may be set, where, and what is said of mistakes."""
 
 from __future__ import annotations
 

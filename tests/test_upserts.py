@@ -47,7 +47,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 
 from sqlhelpers import BulkUpserted, DatabaseManager, aio, bulk_upsert, count, get_one, upsert
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.conflicts import Plan, unique_keys
+from sqlhelpers.queries.upserts import Plan, unique_keys
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import URL
 
 from sqlhelpers import urls
-from sqlhelpers.defaults import default_hooks
+from sqlhelpers.engines.builtin import default_hooks
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL
 from sqlhelpers.urls import Drivers
 

@@ -16,7 +16,8 @@ import psycopg
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
-from sqlhelpers import Runtime, cli, dialects, exceptions, paginate_by_key
+from sqlhelpers import Runtime, cli, exceptions, paginate_by_key
+from sqlhelpers.engines import dialects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -18,8 +18,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from sqlhelpers import App, Settings
-from sqlhelpers.settings import AppSettings, Names
-from sqlhelpers.settings_models import SecretUrl
+from sqlhelpers.config import AppSettings, Names, SecretUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, overload
 
-from sqlhelpers import Adapter, Runtime, hookimpl, loops, signals
+from sqlhelpers import Adapter, Runtime, hookimpl, interrupts, loops
 from sqlhelpers.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def run(
     try:
         return loops.run(whole, debug=debug)
     except KeyboardInterrupt as interrupt:
-        atexit.register(signals.ignore)  # a further signal would have nothing to end but Python's own exit
-        raise SystemExit(signals.exit_status(interrupt)) from None
+        atexit.register(interrupts.ignore)  # a further signal would have nothing to end but Python's own exit
+        raise SystemExit(interrupts.exit_status(interrupt)) from None
 
 
 @asynccontextmanager

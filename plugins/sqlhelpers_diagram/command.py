@@ -10,7 +10,7 @@ import click
 
 from sqlhelpers.cli import apps, databases, open_runtime
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.meant import refuse_unknown
+from sqlhelpers.suggestions import refuse_unknown
 from sqlhelpers_diagram import draw
 from sqlhelpers_diagram.drawing import finish, format_for
 

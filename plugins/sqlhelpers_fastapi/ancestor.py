@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.cli import syncdb
-from sqlhelpers.settings import settings_from_config
+from sqlhelpers.config import settings_from_config
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from sqlhelpers import DatabaseManager, Runtime
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.providers import SessionProvider, SyncSessionProvider, refuse_use
+from sqlhelpers.sessions import SessionProvider, SyncSessionProvider, refuse_use
 
 RUNTIME = "sqlhelpers_runtime"  # in ``app.state``
 

@@ -11,8 +11,8 @@ from fastapi import HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse
 
-from sqlhelpers.answers import ANSWERED, answer_to, check_statuses
-from sqlhelpers.health import summary
+from sqlhelpers.runtime import summary
+from sqlhelpers.sessions import ANSWERED, answer_to, check_statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sqlhelpers import cli, signals
+from sqlhelpers import cli, interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def _explained(command: click.Command) -> click.Command:
 
     @wraps(invoke)
     def explained(ctx: click.Context) -> Any:
-        with signals.listening(), cli.explained():
+        with interrupts.listening(), cli.explained():
             return invoke(ctx)
 
     setattr(made, "invoke", explained)  # noqa: B010  # a command is not made to be changed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlhelpers.health import summary
+from sqlhelpers.runtime import summary
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -9,7 +9,7 @@ from flask import current_app, has_app_context, has_request_context
 from flask.globals import app_ctx, request_ctx
 
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.providers import refuse_use
+from sqlhelpers.sessions import refuse_use
 
 if TYPE_CHECKING:
     from flask.ctx import AppContext, RequestContext

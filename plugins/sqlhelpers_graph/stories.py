@@ -8,15 +8,14 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.meant import refuse_unknown
+from sqlhelpers.suggestions import refuse_unknown
 from sqlhelpers_diagram.drawing import COLOURS, Colour, colours_of, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from sqlhelpers import DatabaseReport, Runtime
-    from sqlhelpers.revision_graph import RevisionFile
-    from sqlhelpers.revisions import Revisions
+    from sqlhelpers.migrations.revisions import RevisionFile, Revisions
 
 _LONGEST = 48  # characters of a message
 

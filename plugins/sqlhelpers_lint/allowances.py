@@ -9,7 +9,7 @@ import tokenize
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlhelpers.meant import near
+from sqlhelpers.suggestions import near
 from sqlhelpers_lint.rules import NOT_ALLOWED, RULES
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import NoSuchModuleError
 
 from sqlhelpers.exceptions import AppError, ConfigurationError, SqlhelpersError
-from sqlhelpers.locks import alembic_alone
-from sqlhelpers.offline import work_offline
+from sqlhelpers.migrations.running import alembic_alone, work_offline
 from sqlhelpers_lint.names import qualified
 from sqlhelpers_lint.operations import hits_of
 from sqlhelpers_lint.recording import record

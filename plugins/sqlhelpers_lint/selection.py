@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlhelpers import revision_names
 from sqlhelpers.exceptions import AppError, ConfigurationError, Refused
-from sqlhelpers.meant import no_app
+from sqlhelpers.migrations.revisions import known_names, knows, words_of
+from sqlhelpers.suggestions import no_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from sqlhelpers import DatabaseReport, Runtime
-    from sqlhelpers.histories import History
+    from sqlhelpers.migrations.state import History
 
 
 @dataclass(frozen=True)
@@ -113,17 +113,17 @@ def _meant(word: str, histories: Sequence[History]) -> set[tuple[Path, str]]:
     for history in histories:
         assert history.revisions
         revisions, names = history.revisions, tuple[str, ...]()
-        known += revision_names.names(revisions.graph)
+        known += known_names(revisions.graph)
         if word.endswith(".py"):
             path = os.path.realpath(word)
             names = tuple(name for name, file in revisions.files().items() if os.path.realpath(file.path) == path)
-        elif revision_names.knows(revisions.graph, word):
+        elif knows(revisions.graph, word):
             names = revisions.resolve(word)
         found |= {(revisions.folder, name): history.name for name in names}
     if not found:
         raise no_app(word, apps, kinds="app, no revision and no revision file", others=known)
     owners = sorted(set(found.values()))
-    if len(owners) > 1 and revision_names.words(word):
+    if len(owners) > 1 and words_of(word):
         raise AppError(f"{word} can be meant for several apps: name one of {', '.join(owners)}")
     return set(found)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlhelpers import DatabaseSettings
     from sqlhelpers.aio import AsyncDatabaseManager
-    from sqlhelpers.database import Database
+    from sqlhelpers.managers import Database
 
 R = TypeVar("R")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
     from sqlalchemy.pool import PoolProxiedConnection
 
-    from sqlhelpers.database import Database
+    from sqlhelpers.managers import Database
 
 R = TypeVar("R")
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.util import greenlet_spawn
 
 from sqlhelpers import Runtime, hookimpl
-from sqlhelpers.hooks import everywhere
+from sqlhelpers.discovery import everywhere
 from sqlhelpers.loops import at_shutdown
 from sqlhelpers_pytest.access import OURS, is_ours
 from sqlhelpers_pytest.connections import VirtualConnection

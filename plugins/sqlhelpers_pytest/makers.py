@@ -17,7 +17,7 @@ from sqlhelpers_pytest.access import connected
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
 
-    from sqlhelpers.database import Database
+    from sqlhelpers.managers import Database
 
 _LONGEST = 40  # characters of the name: 63 are possible on PostgreSQL, 64 on MariaDB
 _DENIED = re.compile("permission denied to create|access denied", re.IGNORECASE)

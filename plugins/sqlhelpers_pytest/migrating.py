@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from sqlhelpers import App, Runtime
-    from sqlhelpers.report import DatabaseReport, Finding
+    from sqlhelpers.reports import DatabaseReport, Finding
     from sqlhelpers_pytest.kit import Kit
 
 R = TypeVar("R")

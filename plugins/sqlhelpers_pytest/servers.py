@@ -202,8 +202,8 @@ def _program(kind: str, name: str, folders: Iterable[Path]) -> str:
 def _wait_for(url: str) -> None:
     from sqlhelpers import DatabaseManager
     from sqlhelpers.aio import AsyncDatabaseManager
+    from sqlhelpers.config import database_settings
     from sqlhelpers.exceptions import DriverNotInstalled
-    from sqlhelpers.settings import database_settings
     from sqlhelpers_pytest.access import in_a_loop
 
     settings = database_settings(sqlalchemy={"url": url, "execution_options": {"sqlhelpers_pytest": True}})

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sqlhelpers import signals
-from sqlhelpers.cli import authoring, deciding, doctoring, looking, moving, shells, showing, syncing
-from sqlhelpers.cli.completing import apps_of, databases_of, revisions_of
-from sqlhelpers.cli.failures import Failure, all_explained, explained
+from sqlhelpers import interrupts
+from sqlhelpers.cli import doctoring, shells  # noqa: F401  # they register theirs
+from sqlhelpers.cli.commands import author, decide, inspect, look, move, sync  # noqa: F401  # they register theirs
+from sqlhelpers.cli.commands.sync import syncdb
+from sqlhelpers.cli.completion import apps_of, databases_of, revisions_of
+from sqlhelpers.cli.errors import Failure, all_explained, explained
 from sqlhelpers.cli.group import (
     Parameter,
     apps,
@@ -32,11 +34,9 @@ from sqlhelpers.cli.group import (
     words_of,
     yes,
 )
+from sqlhelpers.cli.output import note, say, table
 from sqlhelpers.cli.passing import Passing
-from sqlhelpers.cli.printing import table
-from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment, attachment_of, open_runtime
-from sqlhelpers.cli.syncing import syncdb
-from sqlhelpers.cli.verbosity import note, say
+from sqlhelpers.cli.runtime import ATTRIBUTE, Attachment, attachment_of, open_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,29 +50,23 @@ __all__ = [
     "apps",
     "apps_of",
     "attachment_of",
-    "authoring",
     "cli",
     "confirm",
     "database",
     "databases",
     "databases_of",
-    "deciding",
     "doctoring",
     "explained",
     "json_option",
-    "looking",
     "main",
     "mounted",
-    "moving",
     "note",
     "open_runtime",
     "optional_app",
     "revisions_of",
     "say",
     "shells",
-    "showing",
     "syncdb",
-    "syncing",
     "table",
     "words_of",
     "yes",
@@ -84,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # imports make many objects and hardly any garbage, and the process takes all along: a fifth of a short command
     gc.set_threshold(200_000)
     atexit.register(gc.freeze)
-    signals.listen()
+    interrupts.listen()
     sys.path.append(str(Path.cwd()))  # an app that is not installed may lie in the working directory
     given = list(sys.argv[1:] if arguments is None else arguments)
     if "_SQLHELPERS_COMPLETE" in os.environ:  # click ends the process once it has completed
@@ -96,9 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        signals.ignore()
+        interrupts.ignore()
         failure = error if isinstance(error, Failure) else Failure([error.format_message()], error.exit_code)
         failure.show()
         sys.exit(failure.exit_code)
-    signals.ignore()
+    interrupts.ignore()
     sys.exit(result if isinstance(result, int) else 0)

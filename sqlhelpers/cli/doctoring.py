@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers.cli.group import cli, databases, json_option
-from sqlhelpers.cli.printing import is_terminal, styled
-from sqlhelpers.cli.runtimes import open_quietly
-from sqlhelpers.cli.verbosity import is_quiet
+from sqlhelpers.cli.output import is_quiet, is_terminal, styled
+from sqlhelpers.cli.runtime import open_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,23 +1,75 @@
-"""The group of commands, and what its commands share: options, the runtime, the question before something is lost."""
+"""The ``sqlhelpers`` group: its sections, its options, and the commands that plugins bring."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from sqlhelpers import signals
-from sqlhelpers.cli import commands
-from sqlhelpers.cli.completing import apps_of, databases_of, revisions_of
-from sqlhelpers.cli.failures import all_explained
-from sqlhelpers.cli.runtimes import ATTRIBUTE, Attachment
-from sqlhelpers.cli.verbosity import add_options, note, options
-from sqlhelpers.exceptions import Refused
-from sqlhelpers.meant import near
+from sqlhelpers import interrupts
+from sqlhelpers.cli.completion import apps_of, databases_of, revisions_of
+from sqlhelpers.cli.errors import all_explained
+from sqlhelpers.cli.output import add_options, note, options
+from sqlhelpers.cli.runtime import ATTRIBUTE, Attachment, attached_runtime, read_outline
+from sqlhelpers.exceptions import ConfigurationError, HookFailed, Refused, SqlhelpersError
+from sqlhelpers.suggestions import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from importlib.metadata import EntryPoint
+
+    from sqlhelpers.discovery import Hooks
+
+_HOOK = "sqlhelpers_register_commands"
+
+
+def add_those_of_plugins(group: click.Group, ctx: click.Context) -> Sequence[SqlhelpersError]:
+    """Let plugins add their commands to a group: those of its runtime, or else those that are installed.
+
+    Args:
+        group: the group.
+        ctx: its context.
+
+    Returns:
+        why the commands of some plugins are left out.
+    """
+    from sqlhelpers.discovery import APPS, PLUGINS, installed, may_implement
+
+    points = [each for each in installed(PLUGINS, APPS) if may_implement(each, _HOOK)]
+    if not points:
+        return ()
+    try:
+        with redirect_stdout(sys.stderr):  # what plugins print is neither help nor a completion
+            attached = attached_runtime(ctx)
+            if attached is None:
+                return _added_from(points, group, ctx)
+            with attached as runtime:
+                return _added(runtime.plugins, group)
+    except SqlhelpersError as error:
+        return [error]
+
+
+def _added_from(points: Sequence[EntryPoint], group: click.Group, ctx: click.Context) -> list[SqlhelpersError]:
+    from sqlhelpers.discovery import Hooks, by_name, label_of, load, refuse_doubles, why_not
+
+    outline, hooks = read_outline(ctx), Hooks()
+    errors: list[SqlhelpersError] = []
+    for same in by_name(points):
+        if why_not(same[0], outline.disable_plugins, outline.enable_apps):
+            continue
+        try:
+            refuse_doubles(same)
+            hooks.register(load(same[0]), label_of(same[0]))
+        except ConfigurationError as error:
+            errors.append(error)
+    return errors + _added(hooks, group)
+
+
+def _added(hooks: Hooks, group: click.Group) -> list[SqlhelpersError]:
+    return [result for _, result in hooks.outcomes(_HOOK, cli=group) if isinstance(result, HookFailed)]
+
 
 FC = TypeVar("FC", bound="Callable[..., Any] | click.Command")
 
@@ -67,7 +119,7 @@ class _Group(click.Group):
                     formatter.write_dl([(name, shown[name].get_short_help_str(_WHOLE)) for name in names])
 
     def invoke(self, ctx: click.Context) -> object:
-        with signals.listening(), all_explained(debug=ctx.meta.get(_DEBUG, False)):
+        with interrupts.listening(), all_explained(debug=ctx.meta.get(_DEBUG, False)):
             return super().invoke(ctx)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -98,7 +150,7 @@ class _Group(click.Group):
 
     def _ask_plugins(self, ctx: click.Context) -> None:
         self._asked_plugins = True
-        for problem in commands.add_those_of_plugins(self, ctx):
+        for problem in add_those_of_plugins(self, ctx):
             if not ctx.resilient_parsing:  # completion has no place for notes
                 note(f"commands of plugins are left out: {problem}")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlhelpers import signals
-from sqlhelpers.cli.failures import out_of_reach_named
+from sqlhelpers import interrupts
+from sqlhelpers.cli.errors import out_of_reach_named
 from sqlhelpers.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Passing:
             ConfigurationError: the function is async, and a loop that is not ours runs already.
         """
         if not self.is_async:
-            with signals.listening():
+            with interrupts.listening():
                 return self._call(runtime, function)
         import asyncio
 

@@ -7,8 +7,8 @@ import sys
 import click
 
 from sqlhelpers.cli.group import cli, database
-from sqlhelpers.cli.runtimes import open_quietly, open_runtime
-from sqlhelpers.cli.verbosity import note
+from sqlhelpers.cli.output import note
+from sqlhelpers.cli.runtime import open_quietly, open_runtime
 
 
 @cli.command()

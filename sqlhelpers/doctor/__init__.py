@@ -9,13 +9,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sqlhelpers.config import Settings
+from sqlhelpers.discovery import PluginManager
 from sqlhelpers.doctor import installation
 from sqlhelpers.doctor.databases import examine_database
 from sqlhelpers.doctor.findings import MISCONFIGURED, Diagnosis, error, of_error
 from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
-from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers.runtime import Runtime
-from sqlhelpers.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

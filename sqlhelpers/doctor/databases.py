@@ -11,16 +11,16 @@ from sqlhelpers import urls
 from sqlhelpers.doctor import connecting, installation, mysql, postgresql, sqlitefile, states
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error
 from sqlhelpers.exceptions import SqlhelpersError
-from sqlhelpers.histories import read_status
-from sqlhelpers.locks import holder_of
-from sqlhelpers.report import DatabaseStatus
+from sqlhelpers.migrations.running import holder_of
+from sqlhelpers.migrations.state import read_status
+from sqlhelpers.reports import DatabaseStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from sqlalchemy.engine import Connection
 
-    from sqlhelpers.histories import History
+    from sqlhelpers.migrations.state import History
     from sqlhelpers.runtime import Runtime
 
     #: Takes in what was found, while it is being looked for.

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
+    from sqlhelpers.config import DatabaseSettings
+    from sqlhelpers.discovery import Hooks
     from sqlhelpers.exceptions import SqlhelpersError
-    from sqlhelpers.histories import History
-    from sqlhelpers.hooks import Hooks
-    from sqlhelpers.settings import DatabaseSettings
+    from sqlhelpers.migrations.state import History
 
 #: How bad it is. What is ``ok`` or a ``note`` leaves the exit status at 0.
 Level = Literal["ok", "note", "warning", "error"]

@@ -27,10 +27,9 @@ from sqlhelpers.urls import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlhelpers.app import App
-    from sqlhelpers.histories import History
-    from sqlhelpers.plugin_manager import PluginInfo, PluginManager
-    from sqlhelpers.settings import Settings
+    from sqlhelpers.config import Settings
+    from sqlhelpers.discovery import App, PluginInfo, PluginManager
+    from sqlhelpers.migrations.state import History
 
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[^]]*\])?>=([\d.]+)(?:.*extra == ['\"](\w+))?")
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from sqlhelpers.doctor.connecting import examine_pool
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, note, of_run, ok, warning
-from sqlhelpers.scratch import PREFIX
+from sqlhelpers.migrations import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

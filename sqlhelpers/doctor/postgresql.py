@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from sqlhelpers.doctor.connecting import examine_pool
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, of_run, ok, warning
-from sqlhelpers.journal import JOURNAL
-from sqlhelpers.scratch import PREFIX
+from sqlhelpers.migrations import PREFIX
+from sqlhelpers.migrations.state import JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

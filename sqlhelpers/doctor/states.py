@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect
 
-from sqlhelpers.comparison import differences
 from sqlhelpers.doctor import mysql, postgresql
 from sqlhelpers.doctor.findings import UNDECIDED, Diagnosis, Examined, counted, error, listed, note, ok, warning
-from sqlhelpers.histories import apps_of_version_tables
-from sqlhelpers.report import DatabaseStatus
+from sqlhelpers.migrations.state import apps_of_version_tables, differences
+from sqlhelpers.reports import DatabaseStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sqlalchemy.engine import Connection
 
-    from sqlhelpers.histories import History
-    from sqlhelpers.report import AppReport
+    from sqlhelpers.migrations.state import History
+    from sqlhelpers.reports import AppReport
 
 #: What is asked of the servers of each dialect.
 SERVERS = {"postgresql": postgresql, "mysql": mysql, "mariadb": mysql}

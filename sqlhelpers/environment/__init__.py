@@ -21,21 +21,19 @@ from alembic import context
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 
-from sqlhelpers import locks, ownership
-from sqlhelpers.comparison import settle_defaults
-from sqlhelpers.dialects import failures_named, schema_transaction
+from sqlhelpers.config import Settings, project_file
+from sqlhelpers.engines import failures_named, schema_transaction
 from sqlhelpers.exceptions import AppError, Refused, SqlhelpersError
-from sqlhelpers.histories import read_app
-from sqlhelpers.manager import DatabaseManager
-from sqlhelpers.proposals import adjusted, autogenerate_options
-from sqlhelpers.report import DatabaseStatus
-from sqlhelpers.runs import Run, Steps
+from sqlhelpers.managers import DatabaseManager
+from sqlhelpers.migrations.authoring import adjusted, autogenerate_options, documented, heading, literal
+from sqlhelpers.migrations.authoring import droppable as find_droppable
+from sqlhelpers.migrations.revisions import ATTRIBUTE
+from sqlhelpers.migrations.running import NoLimits, Run, Steps, only_run, run_in
+from sqlhelpers.migrations.state import read_app, settle_defaults
+from sqlhelpers.reports import DatabaseStatus
 from sqlhelpers.runtime import Runtime
-from sqlhelpers.schema_limits import NoLimits
-from sqlhelpers.scripts import ATTRIBUTE
-from sqlhelpers.settings import Settings
-from sqlhelpers.sources import project_file
-from sqlhelpers.transactions import run_in
+
+__all__ = ["documented", "heading", "literal", "run"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,8 +42,8 @@ if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext
     from sqlalchemy.engine import Connection
 
-    from sqlhelpers.database import Database
-    from sqlhelpers.histories import History
+    from sqlhelpers.managers import Database
+    from sqlhelpers.migrations.state import History
 
 _log = logging.getLogger(__name__)
 
@@ -165,9 +163,9 @@ class _Served:
                     with DatabaseManager.serving(database) as manager:
                         getattr(manager, method)(*arguments)
                 else:
-                    from sqlhelpers import aio
+                    from sqlhelpers.managers import perform
 
-                    aio.perform(database, lambda manager: getattr(manager, method)(*arguments))
+                    perform(database, lambda manager: getattr(manager, method)(*arguments))
 
         if isinstance(self.manager, DatabaseManager):
             getattr(self.manager, method)(*arguments)
@@ -181,7 +179,7 @@ class _Served:
         if revising is not None and revising.command_args["autogenerate"]:
             if not self.history.tables:  # it would drop all that the revisions have made
                 raise Refused(f"{self.environment.script.dir}: there are no models to compare with")
-            droppable, notes = ownership.droppable(connection, self.database, self.history)
+            droppable, notes = find_droppable(connection, self.database, self.history)
             self.environment._install_proxy()  # another one was used meanwhile, and took it away
             options = autogenerate_options(connection, self.history, droppable)
             heeded: list[str] = []
@@ -200,7 +198,7 @@ class _Served:
     def _change_in(self, connection: Connection) -> None:
         """Do what changes the database, on a connection that was given."""
         bind, shown, seconds = self.database.bind, self.database.shown, self.database.settings.lock_timeout
-        with locks.only_run(connection.engine, f"database {bind!r} ({shown})", seconds) as lock:
+        with only_run(connection.engine, f"database {bind!r} ({shown})", seconds) as lock:
             self._change(connection, Run(bind, shown, self.database.hooks, lock, NoLimits(), seconds))
 
     def _change(self, connection: Connection, run: Run) -> None:

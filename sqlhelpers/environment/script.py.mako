@@ -1,4 +1,4 @@
-<%! from sqlhelpers.templating import documented, heading, literal %>\
+<%! from sqlhelpers.environment import documented, heading, literal %>\
 """${message | documented,n}
 
 Revision ID: ${up_revision}

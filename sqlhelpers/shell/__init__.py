@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from sqlalchemy import event
 
-from sqlhelpers import signals
+from sqlhelpers import interrupts
 from sqlhelpers.sessions import opened
 from sqlhelpers.shell import prompt
 from sqlhelpers.shell.names import TOOLS, ModelNames, model_names
@@ -134,14 +134,14 @@ class _Changes:
 @contextmanager
 def _as_a_prompt_hears_them() -> Iterator[None]:
     """Let Ctrl-C end what runs and not the prompt, and SIGTERM all of it."""
-    with signals.handled(_terminated):
+    with interrupts.handled(_terminated):
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.default_int_handler)  # with which asyncio cancels what is awaited
         yield
 
 
 def _terminated(*_: object) -> NoReturn:
-    raise SystemExit(signals.exit_status(signals.Terminated()))
+    raise SystemExit(interrupts.exit_status(interrupts.Terminated()))
 
 
 def _banner(manager: DatabaseManager | AsyncDatabaseManager, models: ModelNames, others: list[str]) -> str:

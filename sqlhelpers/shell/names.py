@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy
 from sqlalchemy import Table
 
-from sqlhelpers.selects import mapper_of
+from sqlhelpers.queries import mapper_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
-    from sqlhelpers.app import App
+    from sqlhelpers.discovery import App
     from sqlhelpers.runtime import Runtime
 
 #: What is there beside the models, the runtime, the manager and the session.

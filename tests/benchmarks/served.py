@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 import sqlhelpers_fastapi
 from sqlhelpers import Runtime, Settings
-from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.discovery.plugin_manager import PluginManager
 
 POOL: Any = {"pool_pre_ping": True, "pool_size": 15, "max_overflow": 0, "pool_timeout": 30}
 DRIVERS = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}

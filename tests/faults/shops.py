@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from processes import Child, Children
     from projects import Project
 
-    from sqlhelpers.plugin_manager import PluginManager
+    from sqlhelpers.discovery.plugin_manager import PluginManager
 
 #: How often the tests about concurrent runs repeat themselves: SQLHELPERS_ROUNDS=20 make test ARGS=tests/faults
 ROUNDS = int(os.environ.get("SQLHELPERS_ROUNDS", "1"))
@@ -140,7 +140,7 @@ def wait(*_, **__):
 WAIT_AFTER_SYNC = f"""
 import sys
 from sqlhelpers import Runtime, hookimpl
-from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.discovery.plugin_manager import PluginManager
 
 
 class Seeds:

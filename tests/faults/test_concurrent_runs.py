@@ -14,8 +14,8 @@ from shops import ASYNC_ONLY, ROUNDS, SYNC, WAITING, position, ran
 
 from sqlhelpers import DatabaseManager, SyncResult
 from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.config.settings import DatabaseSettings
 from sqlhelpers.exceptions import LockTimeout
-from sqlhelpers.settings import DatabaseSettings
 
 EIGHT = 8
 ONCE_EACH = ["r1", "r2", "r3"]

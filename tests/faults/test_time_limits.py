@@ -19,8 +19,8 @@ from sqlalchemy import text
 from throwaway import running
 
 from sqlhelpers import SyncResult
+from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.exceptions import MigrationFailed, SqlhelpersError
-from sqlhelpers.hooks import Hooks
 
 LIMIT = 1.0  # seconds, of each kind
 SERVERS = [name for name, (_, _, server) in DRIVERS.items() if server != "sqlite"]

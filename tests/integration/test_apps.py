@@ -13,6 +13,7 @@ from projects import revision_text
 from sqlalchemy import inspect
 
 from sqlhelpers import App, DatabaseStatus, SyncResult, hookimpl
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import (
     AppError,
     DatabaseFailure,
@@ -22,7 +23,6 @@ from sqlhelpers.exceptions import (
     Refused,
     SeveralFailures,
 )
-from sqlhelpers.plugin_manager import PluginManager
 
 MODEL = """
 from sqlalchemy import ForeignKey

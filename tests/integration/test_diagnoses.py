@@ -12,7 +12,7 @@ from projects import revision_text
 from sqlalchemy import create_engine
 
 from sqlhelpers.doctor import connecting, diagnose, mysql, postgresql
-from sqlhelpers.locks import only_run
+from sqlhelpers.migrations.running.locks import only_run
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 SERVERS = ["postgres", "mariadb"]

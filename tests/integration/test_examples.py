@@ -15,7 +15,7 @@ import sqlalchemy
 from databases import connected, execute, rows, snapshot
 
 from sqlhelpers import Runtime, Settings, SyncResult
-from sqlhelpers.comparison import differences
+from sqlhelpers.migrations.state.compare import differences
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BY_MIGRATIONS = {name: {"bootstrap": "migrations"} for name in ("bookshop", "countries")}

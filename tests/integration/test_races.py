@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from sqlhelpers import aio, count, exists, get_one, get_or_create, update_or_create
-from sqlhelpers.creation import present
+from sqlhelpers.queries.rows import present
 
 MANY = 50
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "1"))

@@ -368,6 +368,6 @@ def test_tables_of_nobody_are_left_alone(url, kind):
 )
 def test_a_server_that_cannot_watch_its_client(postgres_url, kind, shop, monkeypatch, name, value):  # noqa: ARG001
     """One that is older, or whose operating system does not tell, is not asked to."""
-    monkeypatch.setattr(f"sqlhelpers.schema_limits.{name}", value)
+    monkeypatch.setattr(f"sqlhelpers.migrations.running.limits.{name}", value)
 
     assert sync(kind, postgres_url).result is SyncResult.CREATED

@@ -12,9 +12,9 @@ from databases import MODELS, REVISIONS, execute, runtime, sync
 from projects import revision_text
 
 from sqlhelpers import SyncResult, hookimpl
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import LockTimeout, StateRefused
-from sqlhelpers.migrations import sync_database
-from sqlhelpers.plugin_manager import PluginManager
+from sqlhelpers.migrations.running.sync import sync_database
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def shop(project):
 @pytest.fixture
 def locks(monkeypatch):
     """What was done under a lock: the name of each function."""
-    from sqlhelpers.database import Database
+    from sqlhelpers.managers.database import Database
 
     done = []
     change = Database.change

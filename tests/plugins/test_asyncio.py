@@ -12,8 +12,8 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqlhelpers import Adapter, Runtime, Settings, loops
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import ConfigurationError, UnknownBind
-from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_asyncio import (
     AsyncioAdapter,
     attach,

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from sqlhelpers import Adapter, DatabaseManager, Runtime, Settings
 from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import ConfigurationError, UnknownBind
-from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_click import ClickAdapter, attach, pass_manager, pass_session, syncdb
 
 pytestmark = pytest.mark.usefixtures("nothing_left_open")

@@ -21,8 +21,8 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sqlhelpers import Adapter, DatabaseSettings, Runtime, Settings
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import ConfigurationError, MigrationsNotFound, SettingsError, UnknownBind
-from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_fastapi import (
     AsyncDatabaseManager,
     FastAPIAdapter,

@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from pages import DOCS, PageRun
 from projects import revision_text
 
-from sqlhelpers import NAMING_CONVENTION, health
+from sqlhelpers import NAMING_CONVENTION
+from sqlhelpers.managers import readiness
 
 PAGE = DOCS / "fastapi.md"
 MODELS = f"""
@@ -57,7 +58,7 @@ def test_the_examples_work(service):
 
 def test_the_page_knows_every_detail():
     """The words that a probe can say are those of the module, and of the page."""
-    said = set(re.findall(r"^([a-z ]+?)  *(?:yes|no) ", health.__doc__, re.MULTILINE))
+    said = set(re.findall(r"^([a-z ]+?)  *(?:yes|no) ", readiness.__doc__, re.MULTILINE))
 
     assert len(said) == 10
     assert {word for word in said if f"`{word}`" not in PAGE.read_text("utf-8")} == set()

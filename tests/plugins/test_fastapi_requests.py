@@ -19,8 +19,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoResultFound, SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from sqlhelpers import Runtime, Settings
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import ConfigurationError, NoSession
-from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_fastapi import (
     ManagerDep,
     SessionDep,

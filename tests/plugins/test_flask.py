@@ -14,8 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from werkzeug.exceptions import Conflict, HTTPException, ServiceUnavailable
 
 from sqlhelpers import Adapter, Runtime, Settings, get_one
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import ConfigurationError, NoSession, UnknownBind
-from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_flask import (
     FlaskAdapter,
     OutOfContext,

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from sqlhelpers import Runtime, Settings
+from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.plugin_manager import PluginManager
 from sqlhelpers_click import attach, pass_manager, pass_session
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import PlainTextResponse
 
 from sqlhelpers import Adapter, Runtime, hookimpl
-from sqlhelpers.answers import ANSWERED, answer_to
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers.sessions import ANSWERED, answer_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

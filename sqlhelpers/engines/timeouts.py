@@ -1,0 +1,299 @@
+"""Time limits of drivers: for connecting, for a ping of a pooled connection, and for one command.
+
+Every wait for a server ends, also when the network swallows all packets. A server's own limits
+(``statement_timeout``) would not: nobody would hear of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import time
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util.concurrency import await_only, in_greenlet
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
+    from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+    from sqlhelpers.config import DatabaseSettings
+
+_PING = 2.0  # seconds: a pooled connection that does not answer by then is replaced
+_CANCEL = 0.5  # seconds to tell the server that nobody waits any more
+_DAY = 86_400.0
+_LIMIT = "sqlhelpers_limit"  # in a connection's ``info``: the seconds, and the setting that they come from
+
+
+def pause(seconds: float) -> None:
+    """Wait; below an async manager, without blocking the event loop."""
+    if in_greenlet():
+        await_only(asyncio.sleep(seconds))
+    else:
+        time.sleep(seconds)
+
+
+def connect_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
+    """Return the arguments that bound how long the driver of ``url`` takes to connect.
+
+    For SQLite it is how long a writer waits for another one: ``command_timeout``.
+    """
+    driver = url.get_driver_name()
+    if driver in ("pysqlite", "aiosqlite"):
+        return {"timeout": settings.command_timeout or _DAY}
+    hosts = url.query.get("host", "")
+    number = len(hosts) if isinstance(hosts, tuple) else 1 + hosts.count(",")
+    return _within(driver, settings.connect_timeout / (number if driver.startswith("psycopg") else 1))  # it is for each
+
+
+def _within(driver: str, seconds: float) -> dict[str, Any]:
+    if driver == "asyncpg":
+        return {"timeout": seconds}
+    if driver in ("psycopg", "psycopg2"):
+        return {"connect_timeout": max(2, math.ceil(seconds))}  # libpq waits two seconds at least
+    if driver in ("pymysql", "asyncmy"):
+        # the drivers bound the handshake as a read
+        timeouts = {"connect_timeout": seconds, "read_timeout": seconds}
+        return {**timeouts, "write_timeout": seconds} if driver == "pymysql" else timeouts
+    return {"connect_timeout": seconds} if driver == "aiomysql" else {}
+
+
+def bound(engine: Engine, settings: DatabaseSettings) -> None:
+    """Let no wait for the server of ``engine`` outlast the limits in ``settings``."""
+    if engine.dialect.name == "sqlite":
+        return
+    connecting = settings.connect_timeout
+    chosen = settings.sqlalchemy.connect_args or {}
+    command = chosen.get("command_timeout") or chosen.get("read_timeout") or settings.command_timeout
+
+    def while_connecting(connection: DBAPIConnection, _: object) -> None:
+        _set(connection, connecting)
+
+    def once_connected(connection: DBAPIConnection, record: Any) -> None:
+        _set(connection, command)
+        record.info[_LIMIT] = (command, "command_timeout")
+
+    event.listen(engine, "connect", while_connecting, insert=True)  # SQLAlchemy's first questions come after it
+    event.listen(engine, "connect", once_connected)
+    event.listen(engine, "handle_error", _explain)
+    if engine.driver in ("asyncmy", "aiomysql"):  # a polite end takes an await, which could be cancelled as well
+        engine.dialect.do_terminate = _hang_up  # type: ignore[assignment,method-assign]
+    ping = engine.dialect.do_ping
+
+    def do_ping(connection: DBAPIConnection) -> bool:
+        _set(connection, min(connecting / 2, _PING), cancels=False)
+        try:
+            return ping(connection)
+        except TimeoutError:
+            _abandon(connection)
+            return False
+        finally:
+            _set(connection, command)
+
+    engine.dialect.do_ping = do_ping  # type: ignore[assignment,method-assign]  # a ping has no event to bound it by
+
+
+def wait_for(engine: Engine, seconds: float) -> None:
+    """Wait until a server lets us in, at most for so many seconds; then raise what it said.
+
+    What will not pass by itself is raised at once: a wrong password, a database that does not exist.
+    """
+    deadline = time.monotonic() + seconds
+
+    def hurry(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
+        for name, limit in _within(engine.driver, max(deadline - time.monotonic(), 1)).items():
+            arguments[name] = min(limit, arguments.get(name) or limit)
+
+    event.listen(engine, "do_connect", hurry)
+    try:
+        while True:
+            try:
+                with engine.connect():
+                    return
+            except (SQLAlchemyError, OSError) as error:
+                if _WILL_NOT_PASS.search(str(error)) or time.monotonic() >= deadline:
+                    raise
+            pause(_BETWEEN_ATTEMPTS)
+    finally:
+        event.remove(engine, "do_connect", hurry)
+
+
+_BETWEEN_ATTEMPTS = 0.25  # seconds
+_WILL_NOT_PASS = re.compile(
+    "authentication failed|pg_hba.conf|does not exist|access denied|unknown database", re.IGNORECASE
+)
+
+
+def limit_commands(connection: Connection, seconds: float, setting: str, *, cancels: bool = True) -> None:
+    """Let every further command on ``connection`` take at most ``seconds``; 0 for no limit.
+
+    Args:
+        connection: one that does not go back to a pool.
+        seconds: the limit.
+        setting: the setting that it comes from, for the error message.
+        cancels: tell the server to stop as well.
+    """
+    if connection.dialect.name != "sqlite":
+        _set(connection.connection, seconds, cancels=cancels)
+        connection.info[_LIMIT] = (seconds, setting)
+
+
+def _set(connection: DBAPIConnection | PoolProxiedConnection | None, seconds: float, *, cancels: bool = True) -> None:
+    if isinstance(connection, PoolProxiedConnection):
+        connection = connection.dbapi_connection  # whose own driver_connection is lost when it is detached
+    driver: Any = getattr(connection, "driver_connection", connection)
+    limit = seconds or None
+    package = type(driver).__module__.partition(".")[0]
+    if type(driver) in _impatient(package):
+        driver.__class__ = _impatient(package)[type(driver)]  # these drivers have no factory for connections
+    if hasattr(driver, "command_timeout"):
+        driver.command_timeout, driver.cancels = limit, cancels
+    if hasattr(driver, "_read_timeout"):  # PyMySQL and asyncmy
+        driver._read_timeout = driver._write_timeout = limit
+    elif hasattr(driver, "_config"):  # asyncpg
+        driver._config = driver._config._replace(command_timeout=limit)
+
+
+@cache
+def _impatient(package: str) -> dict[type[Any], type[Any]]:
+    """Return, for each class of a driver's connections, one that stops waiting; none where there are other means."""
+    if package == "psycopg":
+        return _impatient_psycopg()
+    if package in ("asyncmy", "aiomysql"):
+        kind = import_module(f"{package}.connection").Connection
+        return {kind: _impatient_mysql(kind)}
+    return {}
+
+
+def _impatient_mysql(kind: Any) -> type[Any]:
+    class Impatient(kind):  # type: ignore[misc]  # of either driver
+        """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
+
+        command_timeout: float | None = None
+        cancels = False
+
+        async def query(self, *args: Any, **kwargs: Any) -> Any:
+            return await self._at_most(super().query(*args, **kwargs))
+
+        async def ping(self, *args: Any, **kwargs: Any) -> Any:
+            return await self._at_most(super().ping(*args, **kwargs))
+
+        async def commit(self) -> Any:
+            return await self._at_most(super().commit())
+
+        async def rollback(self) -> Any:
+            return await self._at_most(super().rollback())
+
+        async def _at_most(self, work: Coroutine[Any, Any, Any]) -> Any:
+            transport = getattr(self, "_transport", None) or getattr(getattr(self, "_writer", None), "transport", None)
+            try:
+                async with asyncio.timeout(self.command_timeout):
+                    return await work
+            except TimeoutError:
+                self.close()
+                if transport is not None:  # pragma: no branch  # it has gone with the server just before
+                    transport.abort()  # a close would wait until all is sent
+                raise
+
+    return Impatient
+
+
+def _impatient_psycopg() -> dict[type[Any], type[Any]]:
+    import psycopg
+
+    class Limited(psycopg.Connection[Any]):
+        """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
+
+        command_timeout: float | None = None
+        cancels = True  # the server is told, but not of a ping
+
+        def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().wait(_until(gen, self.command_timeout), *args, **kwargs)
+            except _TooLate as error:
+                if self.cancels and psycopg.capabilities.has_cancel_safe():
+                    with suppress(Exception):
+                        self.cancel_safe(timeout=_CANCEL)
+                self.close()
+                raise psycopg.OperationalError(*error.args) from error
+
+    class AsyncLimited(psycopg.AsyncConnection[Any]):
+        """Gives up on a command, and on itself, after ``command_timeout`` seconds."""
+
+        command_timeout: float | None = None
+        cancels = True  # the server is told, but not of a ping
+
+        async def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().wait(_until(gen, self.command_timeout), *args, **kwargs)
+            except _TooLate as error:
+                if self.cancels and psycopg.capabilities.has_cancel_safe():
+                    with suppress(Exception):
+                        await self.cancel_safe(timeout=_CANCEL)
+                await self.close()
+                raise psycopg.OperationalError(*error.args) from error
+
+    return {psycopg.Connection: Limited, psycopg.AsyncConnection: AsyncLimited}
+
+
+class _TooLate(Exception):
+    """The server has let a command wait for too long. psycopg would take a TimeoutError for a broken socket."""
+
+
+def _until(steps: Generator[Any, Any, Any], seconds: float | None) -> Generator[Any, Any, Any]:
+    """Go through psycopg's steps of one command, and raise if the server lets them wait for too long."""
+    if seconds is None:
+        return (yield from steps)
+    deadline = time.monotonic() + seconds
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted  # psycopg comes by at least every tenth of a second
+            if time.monotonic() > deadline:
+                raise _TooLate(f"no answer within {seconds:g} s")
+            wanted = steps.send(ready)
+    except StopIteration as ended:
+        return ended.value
+
+
+def _abandon(connection: Any) -> None:
+    """Close a connection without a word to the server, which does not answer."""
+    driver = getattr(connection, "driver_connection", connection)
+    if hasattr(driver, "terminate"):
+        driver.terminate()
+
+
+def _hang_up(connection: DBAPIConnection) -> None:
+    """Close a connection of asyncmy or aiomysql without an await."""
+    getattr(connection, "driver_connection", connection).close()
+
+
+def _explain(context: ExceptionContext) -> Exception | None:
+    """Name the limit that a command has outlasted, and give up the connection that it was waiting on."""
+    original, connection = context.original_exception, context.connection
+    if connection is None or not _timed_out(original):
+        return None
+    seconds, setting = connection.info.get(_LIMIT, (0, "command_timeout"))
+    if not connection.invalidated:  # pragma: no branch  # another thread may have done it
+        _abandon(connection.connection.dbapi_connection)
+    context.is_disconnect = True
+    context.invalidate_pool_on_disconnect = False  # the others may answer
+    reason = TimeoutError(f"no answer from the server within {seconds:g} s ({setting})")
+    return OperationalError(context.statement, None, reason, hide_parameters=True, connection_invalidated=True)
+
+
+def _timed_out(error: BaseException) -> bool:
+    if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError | _TooLate):
+        return True
+    return type(error).__name__ == "OperationalError" and any(
+        words in str(error) for words in ("(timed out)", "(read timeout)", "The read operation timed out")
+    )

@@ -1,0 +1,147 @@
+"""Whose the tables in a database are: a revision of one app drops nothing that another may need."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from sqlhelpers import urls
+from sqlhelpers.engines import schema_transaction
+from sqlhelpers.exceptions import DatabaseFailure, Refused, SqlhelpersError
+from sqlhelpers.migrations import create_schemas
+from sqlhelpers.migrations.running import create_tables, upgrade
+from sqlhelpers.migrations.state import ALEMBICS_OWN, JOURNAL, read_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sqlalchemy.engine import Connection
+
+    from sqlhelpers.managers import Database
+    from sqlhelpers.migrations.state import History
+
+    TableName = tuple[str | None, str]
+
+
+@contextmanager
+def migrated(
+    connection: Connection,
+    database: Database,
+    history: History,
+    target: str = "heads",
+) -> Iterator[tuple[Connection, frozenset[TableName]]]:
+    """Connect to a scratch database in which the revisions of an app were run, up to ``target``.
+
+    Yields:
+        the connection, and the tables that the revisions have made and no model defines.
+
+    Raises:
+        Refused: the folder has an ``env.py`` of its own, which may use another database.
+        DatabaseFailure: no scratch database can be made.
+    """
+    revisions = history.require_revisions()
+    if revisions.has_environment:
+        raise Refused(
+            f"{revisions.folder}: its env.py may use another database than an empty one; "
+            f"`sqlhelpers run-sync -d {database.bind}` brings the database to the newest revision to compare with"
+        )
+    histories = database.histories_for_authors()
+    before = histories[: next(place for place, each in enumerate(histories) if each.app == history.app)]
+    try:
+        with database.scratch(connection.engine) as (empty, run):
+            create_schemas(empty, [*before, history])
+            with schema_transaction(empty, run.patience):
+                for other in before:  # whose tables those of the app may refer to
+                    create_tables(empty, run, replace(other, revisions=None))
+                there = _unowned(empty, histories)
+                upgrade(empty, run, history, target)
+                made = _unowned(empty, histories) - there
+            yield empty, frozenset(made)
+    except SQLAlchemyError as error:
+        reason = urls.scrub(str(getattr(error, "orig", None) or error), database.url)
+        raise DatabaseFailure(f"database {database.bind!r}: no scratch database can be made: {reason}") from error
+
+
+def droppable(
+    connection: Connection,
+    database: Database,
+    history: History,
+) -> tuple[frozenset[TableName], tuple[str, ...]]:
+    """Return the tables that no model defines and the app's revisions have made; and what is left alone, and why."""
+    strangers = _unowned(connection, database.histories_for_authors())
+    if not strangers:
+        return frozenset(), ()
+    try:
+        with migrated(connection, database, history) as (_, made):
+            known = frozenset(made & strangers)
+        reason = ""
+    except SqlhelpersError as error:
+        known, reason = frozenset(), f" ({error})"
+    known, notes = without_defined(history, known)
+    left = [f"{line}: left alone{reason}" for line in _told(connection, database, strangers - known)]
+    return known, (*left, *notes)
+
+
+def without_defined(history: History, tables: Iterable[TableName]) -> tuple[frozenset[TableName], tuple[str, ...]]:
+    """Return the tables that no module of the app's package seems to define, and a line for each other one.
+
+    A model that is in no model module, and so was not imported, must not cost its table.
+    """
+    dropped, notes = set(tables), []
+    for schema, name in sorted(tables, key=str):
+        file = _defining_file(history.package, name)
+        if file is not None:
+            dropped.discard((schema, name))
+            notes.append(
+                f"{name}: left alone: {file} seems to define it, and is no model module of app {history.app!r} "
+                f"(`models` under [tool.sqlhelpers.apps.{history.app}] names them)"
+            )
+    return frozenset(dropped), tuple(notes)
+
+
+def _defining_file(package: str | None, name: str) -> Path | None:
+    quoted = rf"[\"']{re.escape(name)}[\"']"
+    of_sqlmodel = rf"(?i:class\s+{re.escape(name)}\([^)]*\btable\s*=\s*True)"
+    pattern = re.compile(rf"__tablename__\b[^\n=]*=\s*{quoted}|\bTable\(\s*{quoted}|{of_sqlmodel}")
+    folders = getattr(sys.modules.get(package or ""), "__path__", ())
+    files = (file for folder in folders for file in sorted(Path(folder).rglob("*.py")) if "versions" not in file.parts)
+    return next((file for file in files if pattern.search(file.read_text("utf-8", errors="replace"))), None)
+
+
+def _unowned(connection: Connection, histories: Iterable[History]) -> set[TableName]:
+    """Return the tables that no installed app defines, and that hold no position and no journal."""
+    inspector, default = inspect(connection), connection.dialect.default_schema_name
+    owned = {(table.schema, table.name) for history in histories for table in history.tables}
+    owned |= {(history.version_table_schema, history.version_table) for history in histories}
+    known = {(None if schema == default else schema, name) for schema, name in owned}
+    schemas = {None, *(schema for schema, _ in known)} & {None, *inspector.get_schema_names()}
+    return {
+        (schema, name)
+        for schema in schemas
+        for name in inspector.get_table_names(schema)
+        if (schema, name) not in known and name != JOURNAL and not name.startswith(ALEMBICS_OWN)
+    }
+
+
+def _told(connection: Connection, database: Database, tables: Iterable[TableName]) -> Iterator[str]:
+    """Yield a line for each app that is not installed, and one for the tables of nobody."""
+    histories = database.histories_for_authors()
+    installed = {history.app for history in histories}
+    places = {None, *(history.version_table_schema for history in histories)}
+    entries = (entry for place in places for entry in read_journal(connection, place))
+    owners = {name: entry.app for entry in entries for name in entry.tables}
+    by_owner: dict[str | None, list[str]] = {}
+    for schema, name in sorted(tables, key=str):
+        full = f"{schema}.{name}" if schema else name
+        owner = owners.get(full)
+        by_owner.setdefault(owner if owner not in installed else None, []).append(full)
+    for owner, names in by_owner.items():
+        whose = f"of app {owner!r}, which is not installed" if owner else "of no installed app"
+        yield f"{', '.join(names)} {whose}"
