@@ -73,13 +73,13 @@ class DatabaseReport:
         bind: the name of the database.
         url: its URL without secrets.
         apps: one report for each app, in the order in which they are synced.
-        left_alone: version tables of apps that are not installed.
+        orphaned_version_tables: version tables of apps that are not installed.
     """
 
     bind: str
     url: str
     apps: tuple[AppReport, ...]
-    left_alone: tuple[str, ...] = ()
+    orphaned_version_tables: tuple[str, ...] = ()
 
     def __contains__(self, app: object) -> bool:
         return any(report.app == app for report in self.apps)
@@ -211,7 +211,8 @@ class Finding:
 
     Attributes:
         app: the app that it is about; None for a manager that was made without apps.
-        kind: ``heads``, ``unapplied``, ``unknown``, ``unversioned``, ``interrupted``, ``edited``, ``drift``, ``fresh``.
+        kind: ``heads``, ``unapplied``, ``unknown``, ``unversioned``, ``interrupted``, ``edited``, ``drift`` or
+            ``missing_revision``.
         text: what is wrong, in one line.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _ALIKE = 0.05  # how much less like a name the second guess may be
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """Return the end of a message that suggests the names among ``known`` that may be meant; empty if none is near."""
     found = get_close_matches(name, list(dict.fromkeys(known)), 2)
     likeness = [SequenceMatcher(None, each, name).ratio() for each in found]
@@ -23,7 +23,7 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
-def no_app(
+def unknown_app(
     name: str,
     apps: Iterable[str],
     *,
@@ -42,11 +42,11 @@ def no_app(
     """
     known = list(apps)
     where = f" in database {bind!r}" if bind else ""
-    hint = near(name.split(maxsplit=1)[0] if name else "", (*known, *others))
+    hint = suggest(name.split(maxsplit=1)[0] if name else "", (*known, *others))
     return AppError(f"there is no {kinds} {name!r}{where} (apps: {', '.join(known) or 'none'}){hint}", [name])
 
 
-def refuse_unknown(names: Iterable[str], apps: Iterable[str]) -> None:
+def refuse_unknown_apps(names: Iterable[str], apps: Iterable[str]) -> None:
     """Raise if one of the names is not that of an app.
 
     Raises:
@@ -55,4 +55,4 @@ def refuse_unknown(names: Iterable[str], apps: Iterable[str]) -> None:
     known = list(apps)
     for name in names:
         if name not in known:
-            raise no_app(name, known)
+            raise unknown_app(name, known)

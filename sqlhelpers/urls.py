@@ -119,13 +119,13 @@ def resolve(url: str | URL, *, aio: bool, drivers: Mapping[str, Drivers]) -> URL
 def _fits(url: URL, drivers: Mapping[str, Drivers], *, aio: bool) -> bool:
     from sqlalchemy.exc import NoSuchModuleError
 
-    from sqlhelpers.suggestions import near
+    from sqlhelpers.suggestions import suggest
 
     try:
         dialect = url.get_dialect()
     except NoSuchModuleError:
         names = [f"{each}+{driver}" for each, known in drivers.items() for driver in (*known.sync, *known.aio)]
-        hint = near(url.drivername, (*drivers, *names))
+        hint = suggest(url.drivername, (*drivers, *names))
         raise InvalidURL(f"SQLAlchemy knows no dialect or driver {url.drivername!r}{hint}") from None
     return bool(dialect.get_async_dialect_cls(url).is_async if aio else not dialect.is_async)
 

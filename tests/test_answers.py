@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlhelpers import Base as OurBase
 from sqlhelpers import DatabaseManager
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.sessions.http_errors import STATUSES, answer_to
+from sqlhelpers.sessions.http_errors import STATUSES, http_error_for
 
 
 class Base(OurBase):
@@ -60,7 +60,7 @@ async def test_a_key_that_is_there_already_is_a_conflict(url, session_of, column
     error = await session_of(url, work)
 
     assert isinstance(error, IntegrityError)
-    assert answer_to(error).status == 409
+    assert http_error_for(error).status == 409
 
 
 async def test_another_violation_is_the_services_fault(url, session_of):
@@ -73,7 +73,7 @@ async def test_another_violation_is_the_services_fault(url, session_of):
     error = await session_of(url, work)
 
     assert isinstance(error, IntegrityError)
-    assert answer_to(error) is None
+    assert http_error_for(error) is None
 
 
 async def test_wrong_sql_is_the_services_fault(url, session_of):
@@ -81,7 +81,7 @@ async def test_wrong_sql_is_the_services_fault(url, session_of):
     error = await session_of(url, lambda session: session.execute(text("SELECT nothing FROM nowhere")))
 
     assert isinstance(error, DBAPIError)
-    assert answer_to(error) is None
+    assert http_error_for(error) is None
 
 
 async def test_a_row_that_is_not_there_is_not_found(sqlite_url, session_of):
@@ -94,7 +94,7 @@ async def test_a_row_that_is_not_there_is_not_found(sqlite_url, session_of):
     error = await session_of(sqlite_url, work)
 
     assert isinstance(error, NoResultFound)
-    assert answer_to(error).status == 404
+    assert http_error_for(error).status == 404
 
 
 @pytest.mark.parametrize("url", ["postgresql", "mysql", "sqlite"])
@@ -107,8 +107,8 @@ async def test_an_unreachable_database_is_unavailable(session_of, url, tmp_path)
         error = await session_of(f"{url}://{place}/{where}", lambda session: session.execute(text("SELECT 1")))
 
     assert isinstance(error, OperationalError)
-    assert answer_to(error).status == 503
-    assert answer_to(error).headers["Retry-After"].isdigit()
+    assert http_error_for(error).status == 503
+    assert http_error_for(error).headers["Retry-After"].isdigit()
 
 
 async def test_a_server_that_lets_nobody_in_is_unavailable(postgres_url, session_of):
@@ -118,7 +118,7 @@ async def test_a_server_that_lets_nobody_in_is_unavailable(postgres_url, session
 
     error = await session_of(postgres_url, lambda session: session.execute(text("SELECT 1")))
 
-    assert answer_to(error).status == 503
+    assert http_error_for(error).status == 503
 
 
 async def test_an_exhausted_pool_is_unavailable(sqlite_url, session_of):
@@ -131,7 +131,7 @@ async def test_an_exhausted_pool_is_unavailable(sqlite_url, session_of):
 
     error = await session_of(sqlite_url, work, pool_size=1, pool_timeout=0.1)
 
-    assert answer_to(error).status == 503
+    assert http_error_for(error).status == 503
 
 
 async def test_a_database_that_another_one_writes_to_for_too_long_is_unavailable(sqlite_url, session_of, tmp_path):
@@ -142,16 +142,16 @@ async def test_a_database_that_another_one_writes_to_for_too_long_is_unavailable
             sqlite_url, lambda session: session.execute(text("SELECT 1")), connect_args={"timeout": 0.1}
         )
 
-    assert answer_to(error).status == 503
+    assert http_error_for(error).status == 503
 
 
 def test_each_answer_can_be_left_out():
     """Who wants no 404 for a missing row gets none."""
-    assert answer_to(NoResultFound(), STATUSES) is not None
-    assert answer_to(NoResultFound(), {409, 503}) is None
+    assert http_error_for(NoResultFound(), STATUSES) is not None
+    assert http_error_for(NoResultFound(), {409, 503}) is None
 
 
 def test_what_is_no_error_of_a_database_has_no_answer():
     """An error of the application is its own."""
-    assert answer_to(ValueError("x")) is None
-    assert answer_to(ConnectionRefusedError("not of the database")) is None
+    assert http_error_for(ValueError("x")) is None
+    assert http_error_for(ConnectionRefusedError("not of the database")) is None

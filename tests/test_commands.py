@@ -11,7 +11,7 @@ import pytest
 from sqlhelpers import Runtime, Settings, hookimpl
 from sqlhelpers.cli import Attachment, mounted
 from sqlhelpers.cli import group as groups
-from sqlhelpers.cli.runtime import read_outline
+from sqlhelpers.cli.runtime import read_preview
 from sqlhelpers.discovery.entry_points import label_of
 from sqlhelpers.discovery.plugin_manager import PluginManager
 
@@ -160,7 +160,7 @@ def test_an_attached_runtime_asks_its_own_plugins(project, added):
 def test_the_names_of_an_attached_runtime_are_those_of_its_settings():
     """They are what completion offers."""
     settings = Settings(databases={"of-mine": "sqlite://"}, apps={"shop": {"package": "shop"}}, disable_plugins="a,b")
-    found = read_outline(click.Context(mounted("db", Attachment(Runtime(settings)))))
+    found = read_preview(click.Context(mounted("db", Attachment(Runtime(settings)))))
 
     assert (found.databases, found.apps) == (("of-mine",), ("shop",))
     assert (found.enable_apps, found.disable_plugins) == (None, ("a", "b"))

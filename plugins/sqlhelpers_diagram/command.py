@@ -10,7 +10,7 @@ import click
 
 from sqlhelpers.cli import apps, databases, open_runtime
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.suggestions import refuse_unknown
+from sqlhelpers.suggestions import refuse_unknown_apps
 from sqlhelpers_diagram import draw
 from sqlhelpers_diagram.drawing import finish, format_for
 
@@ -58,7 +58,7 @@ def _wanted(runtime: Runtime, names: Sequence[str], binds: Sequence[str]) -> lis
     Raises:
         ConfigurationError: there is no such app or database, or nothing to draw.
     """
-    refuse_unknown(names, runtime.apps)
+    refuse_unknown_apps(names, runtime.apps)
     drawn = runtime.binds(binds) if binds else [app.bind for app in runtime.apps.values()]
     found = [name for name, app in runtime.apps.items() if (not names or name in names) and app.bind in drawn]
     if not any(runtime.tables[name] for name in found):

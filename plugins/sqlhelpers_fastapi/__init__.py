@@ -63,7 +63,7 @@ def attach(
     runtime: Runtime | None = None,
     *,
     sync: bool = False,
-    answers: Collection[int] = STATUSES,
+    http_errors: Collection[int] = STATUSES,
     livez: str | None = "/livez",
     readyz: str | None = "/readyz",
 ) -> Runtime:
@@ -77,8 +77,8 @@ def attach(
         app: the application.
         runtime: the runtime to use; None makes one from the settings.
         sync: bring every configured database to the expected state before the application starts.
-        answers: which errors of sessions clients get an answer to, by its status: 404 for ``NoResultFound``, 409 for a
-            key that is there already, 503 for a pool that is exhausted and a database that cannot be reached. All
+        http_errors: which errors of sessions clients get an answer to, by its status: 404 for ``NoResultFound``, 409
+            for a key that is there already, 503 for a pool that is exhausted and a database that cannot be reached. All
             other errors, and all handlers of the application itself, stay as they are.
         livez: the path that answers 200 as long as the process does; None for none.
         readyz: the path that answers 200 or 503, and says why for each database; None for none.
@@ -90,7 +90,7 @@ def attach(
         raise ConfigurationError("this application has a runtime already; call sqlhelpers_fastapi.attach(app) once")
     if app.middleware_stack is not None:
         raise ConfigurationError("this application has started; call sqlhelpers_fastapi.attach(app) before")
-    answer_failures(app, answers)
+    answer_failures(app, http_errors)
     attached = Runtime() if runtime is None else runtime
     add_probes(app, attached, livez, readyz)
     app.state.sqlhelpers_runtime = attached

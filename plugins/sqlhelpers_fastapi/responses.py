@@ -12,7 +12,7 @@ from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse
 
 from sqlhelpers.runtime import summary
-from sqlhelpers.sessions import ANSWERED, answer_to, check_statuses
+from sqlhelpers.sessions import TRANSLATED, check_http_errors, http_error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,23 +26,25 @@ _log = logging.getLogger(__name__)
 _UNAVAILABLE = 503
 
 
-def answer_failures(app: FastAPI, answers: Collection[int]) -> None:
+def answer_failures(app: FastAPI, http_errors: Collection[int]) -> None:
     """Let the application answer errors of sessions; its own handlers come first, whenever they are registered.
 
     Args:
         app: the application.
-        answers: the statuses that are answered. All other errors are raised again.
+        http_errors: the statuses that are answered. All other errors are raised again.
 
     Raises:
         ConfigurationError: one of the statuses is none that a failed session can have.
     """
-    check_statuses(answers)
+    check_http_errors(http_errors)
 
     async def answer(connection: Any, error: Exception) -> Any:
         own = _handler(app, error, answer)
         if own is not None:
             return await _handled(own, connection, error)
-        found = answer_to(error, answers) if isinstance(connection, Request) else None  # a WebSocket has no answer
+        found = (
+            http_error_for(error, http_errors) if isinstance(connection, Request) else None
+        )  # a WebSocket has no answer
         if found is None:
             raise error
         if found.status == _UNAVAILABLE:
@@ -53,7 +55,7 @@ def answer_failures(app: FastAPI, answers: Collection[int]) -> None:
         shaped = app.exception_handlers.get(found.status) or _handler(app, answered, answer)
         return await _handled(shaped or http_exception_handler, connection, answered)
 
-    for kind in ANSWERED if answers else ():
+    for kind in TRANSLATED if http_errors else ():
         app.exception_handlers.setdefault(kind, answer)
 
 

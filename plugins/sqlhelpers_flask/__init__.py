@@ -11,7 +11,7 @@ from werkzeug.local import LocalProxy
 
 from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.sessions import STATUSES, check_statuses
+from sqlhelpers.sessions import STATUSES, check_http_errors
 from sqlhelpers_flask.commands import add_commands
 from sqlhelpers_flask.probes import add_probes
 from sqlhelpers_flask.requests import Requests
@@ -54,7 +54,7 @@ def attach(
     app: Flask,
     runtime: Runtime | None = None,
     *,
-    answers: Collection[int] = STATUSES,
+    http_errors: Collection[int] = STATUSES,
     livez: str | None = "/livez",
     readyz: str | None = "/readyz",
 ) -> Runtime:
@@ -67,7 +67,7 @@ def attach(
     Args:
         app: the application.
         runtime: the runtime to use; None makes one from the settings.
-        answers: the statuses that errors of SQLAlchemy are answered with where the application has no handler for
+        http_errors: the statuses that errors of SQLAlchemy are answered with where the application has no handler for
             them: 404 for ``NoResultFound``, 409 for a key that is there already, 503 for a database out of reach.
         livez: the path that answers 200 as long as the process does; None for none.
         readyz: the path that answers 200 or 503, and says why for each database; None for none.
@@ -78,7 +78,7 @@ def attach(
     """
     if "sqlhelpers" in app.extensions:
         raise ConfigurationError("this application has a runtime already; call sqlhelpers_flask.attach(app) once")
-    check_statuses(answers)
+    check_http_errors(http_errors)
     try:
         app.teardown_request(abandon_request)
     except AssertionError as error:
@@ -88,7 +88,7 @@ def attach(
     app.teardown_appcontext(abandon_context)
     attached = Runtime() if runtime is None else runtime
     app.extensions["sqlhelpers"] = attached
-    Requests(app, answers).wrap()
+    Requests(app, http_errors).wrap()
     add_probes(app, attached, livez, readyz)
     add_commands(app, attached)
     weakref.finalize(app, attached.dispose)  # when the interpreter ends, at the latest

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from flask import request
 from werkzeug.exceptions import ServiceUnavailable, default_exceptions
 
-from sqlhelpers.sessions import answer_to
+from sqlhelpers.sessions import http_error_for
 from sqlhelpers_flask.probes import PROBES
 from sqlhelpers_flask.sessions import current_sessions
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
     from werkzeug.exceptions import HTTPException
 
-    from sqlhelpers.sessions import Answer
+    from sqlhelpers.sessions import HttpError
 
 _METHODS = (
     "preprocess_request",
@@ -39,12 +39,12 @@ class Requests:
 
     Args:
         app: the application.
-        answers: the statuses that errors of SQLAlchemy are answered with.
+        http_errors: the statuses that errors of SQLAlchemy are answered with.
     """
 
-    def __init__(self, app: Flask, answers: Collection[int]) -> None:
+    def __init__(self, app: Flask, http_errors: Collection[int]) -> None:
         self._app = app
-        self._answers = answers
+        self._http_errors = http_errors
 
     def wrap(self) -> None:
         """Wrap the methods."""
@@ -69,7 +69,7 @@ class Requests:
         try:
             return inner(*given)
         except Exception as raised:
-            answer = answer_to(error, self._answers) if raised is error else None
+            answer = http_error_for(error, self._http_errors) if raised is error else None
             if answer is None:
                 raise
         if answer.retry_after is not None:  # the fault is not the client's; the text of the error may name hosts
@@ -102,7 +102,7 @@ class Requests:
         return response
 
 
-def _as_http_exception(answer: Answer, error: Exception) -> HTTPException:
+def _as_http_exception(answer: HttpError, error: Exception) -> HTTPException:
     if answer.retry_after is not None:
         made: HTTPException = ServiceUnavailable(answer.detail, retry_after=answer.retry_after)
     else:

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.suggestions import refuse_unknown
+from sqlhelpers.suggestions import refuse_unknown_apps
 from sqlhelpers_diagram.drawing import COLOURS, Colour, colours_of, shortened
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def read(
     current: bool,
 ) -> tuple[Story, ...]:
     """Return the histories to draw, in the order in which they are synced; see ``sqlhelpers_graph.read``."""
-    refuse_unknown(apps, runtime.apps)
+    refuse_unknown_apps(apps, runtime.apps)
     drawn, found = runtime.binds(binds), []
     for bind in runtime.binds():
         histories = runtime.registry.histories(bind)

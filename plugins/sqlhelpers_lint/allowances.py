@@ -9,7 +9,7 @@ import tokenize
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 from sqlhelpers_lint.rules import NOT_ALLOWED, RULES
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def _read(match: re.Match[str], token: tokenize.TokenInfo, lines: _Lines) -> All
     known = rule in RULES.keys() - NOT_ALLOWED or rule.startswith(SQUAWK)
     problem = ""
     if verb not in _VERBS:
-        problem = f"there is no `lint: {verb}`{near(verb, _VERBS)}"
+        problem = f"there is no `lint: {verb}`{suggest(verb, _VERBS)}"
     elif not rule:
         problem = "it names no rule"
     elif not known:
-        problem = f"there is no rule {rule!r} to allow{near(rule, sorted(RULES.keys() - NOT_ALLOWED))}"
+        problem = f"there is no rule {rule!r} to allow{suggest(rule, sorted(RULES.keys() - NOT_ALLOWED))}"
     elif not match["reason"].strip():
         problem = f"it does not say why {rule} is no harm here"
     is_of_upgrade = verb == "allow" and lines.function(line) in (

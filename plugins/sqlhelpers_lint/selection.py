@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlhelpers.exceptions import AppError, ConfigurationError, Refused
 from sqlhelpers.migrations.revisions import known_names, knows, words_of
-from sqlhelpers.suggestions import no_app
+from sqlhelpers.suggestions import unknown_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -121,7 +121,7 @@ def _meant(word: str, histories: Sequence[History]) -> set[tuple[Path, str]]:
             names = revisions.resolve(word)
         found |= {(revisions.folder, name): history.name for name in names}
     if not found:
-        raise no_app(word, apps, kinds="app, no revision and no revision file", others=known)
+        raise unknown_app(word, apps, kinds="app, no revision and no revision file", others=known)
     owners = sorted(set(found.values()))
     if len(owners) > 1 and words_of(word):
         raise AppError(f"{word} can be meant for several apps: name one of {', '.join(owners)}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import interrupts
-from sqlhelpers.cli import doctoring, shells  # noqa: F401  # they register theirs
+from sqlhelpers.cli import doctoring, shells  # they register theirs
 from sqlhelpers.cli.commands import author, decide, inspect, look, move, sync  # noqa: F401  # they register theirs
 from sqlhelpers.cli.commands.sync import syncdb
 from sqlhelpers.cli.completion import apps_of, databases_of, revisions_of

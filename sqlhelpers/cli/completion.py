@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from click.shell_completion import CompletionItem
 
-from sqlhelpers.cli.runtime import read_outline
+from sqlhelpers.cli.runtime import read_preview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import click
 
-    from sqlhelpers.config import Outline
+    from sqlhelpers.config import Preview
     from sqlhelpers.discovery import App
     from sqlhelpers.migrations.revisions import RevisionGraph
 
@@ -27,7 +27,7 @@ def databases_of(ctx: click.Context, _: click.Parameter, start: str) -> list[str
     """Return the names of the configured databases that begin with ``start``."""
     found: list[str] = []
     with _silent():
-        found += [name for name in read_outline(ctx).databases if name.startswith(start)]
+        found += [name for name in read_preview(ctx).databases if name.startswith(start)]
     return found
 
 
@@ -35,7 +35,7 @@ def apps_of(ctx: click.Context, _: click.Parameter, start: str) -> list[str]:
     """Return the names of the apps that begin with ``start``; no module of theirs is imported."""
     found: list[str] = []
     with _silent():
-        found += [name for name in _names(read_outline(ctx)) if name.startswith(start)]
+        found += [name for name in _names(read_preview(ctx)) if name.startswith(start)]
     return found
 
 
@@ -43,7 +43,7 @@ def revisions_of(ctx: click.Context, param: click.Parameter, start: str) -> list
     """Return apps and revisions that begin with ``start``; the revisions of the app that was named before."""
     found: list[CompletionItem] = []
     with _silent():
-        outline = read_outline(ctx)
+        outline = read_preview(ctx)
         named = ctx.params.get("app")
         words = [named] if isinstance(named, str) else [str(word) for word in ctx.params.get("words") or ()]
         names = _names(outline)
@@ -70,7 +70,7 @@ def _silent() -> Iterator[None]:
         yield
 
 
-def _names(outline: Outline) -> list[str]:
+def _names(outline: Preview) -> list[str]:
     from sqlhelpers.discovery import APPS, installed
 
     names = {point.name for point in installed(APPS)}.union(outline.apps).difference(outline.disable_plugins)

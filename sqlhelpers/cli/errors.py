@@ -99,9 +99,9 @@ def out_of_reach_named(manager: BaseManager) -> Iterator[None]:
         yield
     except Exception as error:
         from sqlhelpers.engines import failures_named
-        from sqlhelpers.sessions import answer_to
+        from sqlhelpers.sessions import http_error_for
 
-        if answer_to(error, (503,)) is None:
+        if http_error_for(error, (503,)) is None:
             raise
         with failures_named(manager.bind, manager.database.url):
             raise

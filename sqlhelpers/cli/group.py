@@ -12,9 +12,9 @@ from sqlhelpers import interrupts
 from sqlhelpers.cli.completion import apps_of, databases_of, revisions_of
 from sqlhelpers.cli.errors import all_explained
 from sqlhelpers.cli.output import add_options, note, options
-from sqlhelpers.cli.runtime import ATTRIBUTE, Attachment, attached_runtime, read_outline
+from sqlhelpers.cli.runtime import ATTRIBUTE, Attachment, attached_runtime, read_preview
 from sqlhelpers.exceptions import ConfigurationError, HookFailed, Refused, SqlhelpersError
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def add_those_of_plugins(group: click.Group, ctx: click.Context) -> Sequence[Sql
 def _added_from(points: Sequence[EntryPoint], group: click.Group, ctx: click.Context) -> list[SqlhelpersError]:
     from sqlhelpers.discovery import Hooks, by_name, label_of, load, refuse_doubles, why_not
 
-    outline, hooks = read_outline(ctx), Hooks()
+    outline, hooks = read_preview(ctx), Hooks()
     errors: list[SqlhelpersError] = []
     for same in by_name(points):
         if why_not(same[0], outline.disable_plugins, outline.enable_apps):
@@ -144,7 +144,7 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         is_meant = args and not args[0].startswith("-") and not ctx.resilient_parsing
         if is_meant and self.get_command(ctx, args[0]) is None:
-            hint = near(args[0], self.commands) or f"; see {ctx.command_path} --help"
+            hint = suggest(args[0], self.commands) or f"; see {ctx.command_path} --help"
             raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 

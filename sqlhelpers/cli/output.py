@@ -205,7 +205,7 @@ def printed(as_json: bool, words: Callable[[AppReport], list[str]]) -> Iterator[
                     for revision in app.edited:
                         text = f"revision {revision} was edited after it ran here"
                         note(f"{report.bind}: {app.app or '-'}: {text}")
-                for name in report.left_alone:
+                for name in report.orphaned_version_tables:
                     app_name = name.removeprefix("alembic_version_")
                     way = f"its tables stay until `sqlhelpers retire {app_name}`, or it is installed again"
                     note(f"{report.bind}: {name} belongs to an app that is not installed: {way}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from sqlhelpers.config import Outline, Settings
+    from sqlhelpers.config import Preview, Settings
     from sqlhelpers.runtime import Runtime
 
 #: The attribute of a command that holds its attachment.
@@ -107,21 +107,21 @@ def open_settings(ctx: click.Context | None = None) -> Iterator[Settings]:
         yield runtime.settings
 
 
-def read_outline(ctx: click.Context | None = None) -> Outline:
+def read_preview(ctx: click.Context | None = None) -> Preview:
     """Return what the settings of the attached runtime name, or those of the working directory, which are not checked.
 
     Raises:
         SettingsError: one of their sources cannot be read; or, of an attached runtime, they are wrong.
     """
-    from sqlhelpers.config import outline_of
-    from sqlhelpers.config import read_outline as read_from_folder
+    from sqlhelpers.config import preview_of
+    from sqlhelpers.config import read_preview as read_from_folder
 
     attached = attached_runtime(ctx)
     if attached is None:
         _let_import_from_the_project()
         return read_from_folder(Path.cwd(), os.environ)
     with attached as runtime:
-        return outline_of(runtime.settings)
+        return preview_of(runtime.settings)
 
 
 def attached_runtime(ctx: click.Context | None = None) -> AbstractContextManager[Runtime] | None:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from sqlhelpers.config.databases import Bootstrap as Bootstrap
     from sqlhelpers.config.databases import DatabaseSettings as DatabaseSettings
     from sqlhelpers.config.databases import SecretUrl as SecretUrl
-    from sqlhelpers.config.preview import Outline as Outline
-    from sqlhelpers.config.preview import outline_of as outline_of
-    from sqlhelpers.config.preview import read_outline as read_outline
+    from sqlhelpers.config.preview import Preview as Preview
+    from sqlhelpers.config.preview import preview_of as preview_of
+    from sqlhelpers.config.preview import read_preview as read_preview
     from sqlhelpers.config.settings import AppSettings as AppSettings
     from sqlhelpers.config.settings import Names as Names
     from sqlhelpers.config.settings import Settings as Settings
@@ -29,14 +29,14 @@ __all__ = [
     "Bootstrap",
     "DatabaseSettings",
     "Names",
-    "Outline",
+    "Preview",
     "SecretUrl",
     "Settings",
     "cache_folder",
     "database_settings",
-    "outline_of",
+    "preview_of",
     "project_file",
-    "read_outline",
+    "read_preview",
     "settings_from_config",
     "split",
 ]
@@ -45,7 +45,7 @@ __getattr__ = lazily(
     __name__,
     {
         "databases": ("AlembicSettings", "Bootstrap", "DatabaseSettings", "SecretUrl"),
-        "preview": ("Outline", "outline_of", "read_outline"),
+        "preview": ("Preview", "preview_of", "read_preview"),
         "settings": ("AppSettings", "Names", "Settings", "database_settings", "settings_from_config"),
         "sources": ("cache_folder", "project_file", "split"),
     },

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 
 from sqlhelpers import urls
 from sqlhelpers.exceptions import InvalidURL
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 
 #: How an empty database gets the tables of an app: from its models, or by its revisions.
 Bootstrap = Literal["models", "migrations"]
@@ -133,7 +133,7 @@ class SQLAlchemySettings(BaseModel):
         known = urls.dialect_options(url)
         for name in self.model_extra or {}:
             if name not in known:
-                hint = near(name, {*known, *type(self).model_fields})
+                hint = suggest(name, {*known, *type(self).model_fields})
                 raise ValueError(f"{name} is not an option of create_engine for {url.get_backend_name()}{hint}")
         return self
 

@@ -1,4 +1,4 @@
-"""``Outline``: what the settings name, for what should be quick: help, completion, the list of plugins.
+"""``Preview``: what the settings name, for what should be quick: help, completion, the list of plugins.
 
 It needs neither pydantic nor SQLAlchemy.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outline:
+class Preview:
     """What the settings name; nothing else in them has been checked.
 
     Attributes:
@@ -36,7 +36,7 @@ class Outline:
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def read_outline(folder: Path, environ: Mapping[str, str]) -> Outline:
+def read_preview(folder: Path, environ: Mapping[str, str]) -> Preview:
     """Return what the settings name, from where ``Settings`` would read them.
 
     Args:
@@ -47,7 +47,7 @@ def read_outline(folder: Path, environ: Mapping[str, str]) -> Outline:
         SettingsError: one of the sources cannot be read.
     """
     whole = merged(layer.values for layer in read_layers(folder, environ))
-    return Outline(
+    return Preview(
         databases=_keys(whole.get("databases")),
         apps=_keys(whole.get("apps")),
         enable_apps=None if whole.get("enable_apps") is None else _words(whole["enable_apps"]),
@@ -56,9 +56,9 @@ def read_outline(folder: Path, environ: Mapping[str, str]) -> Outline:
     )
 
 
-def outline_of(settings: Settings) -> Outline:
+def preview_of(settings: Settings) -> Preview:
     """Return what settings name that were read already."""
-    return Outline(
+    return Preview(
         databases=tuple(settings.databases),
         apps=tuple(settings.apps),
         enable_apps=settings.enable_apps,

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlhelpers.config.databases import SECRET, STRICT, AlembicSettings, Bootstrap, DatabaseSettings, SQLAlchemySettings
 from sqlhelpers.config.sources import Layer, layered, leaves, read_layers, split
 from sqlhelpers.exceptions import SettingsError
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -181,7 +181,7 @@ def _problems(error: ValidationError, layers: tuple[Layer, ...], otherwise: str 
     for found in error.errors(include_url=False, include_input=False):
         where = path = tuple(str(part) for part in found["loc"])
         if found["type"] == "extra_forbidden":
-            what = f"there is no such setting{near(path[-1], _siblings(path))}"
+            what = f"there is no such setting{suggest(path[-1], _siblings(path))}"
         elif found["type"] == "missing":
             what, where = "it is missing", path[:-1]
         else:

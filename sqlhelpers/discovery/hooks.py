@@ -20,7 +20,7 @@ from sqlhelpers.exceptions import (
     PluginLoadError,
     Refused,
 )
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 from sqlhelpers.urls import Drivers
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _check_names(plugin: object, name: str) -> None:
         if inspect.ismodule(function) or (options is None and not callable(function)):
             continue
         if attribute not in _HOOKS:
-            raise InvalidHook(name, f"there is no hook {attribute}{near(attribute, _HOOKS)}")
+            raise InvalidHook(name, f"there is no hook {attribute}{suggest(attribute, _HOOKS)}")
         if options is None:
             raise InvalidHook(name, f"{attribute} is not marked @hookimpl")
         if options["wrapper"] or options["hookwrapper"]:

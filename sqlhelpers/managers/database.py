@@ -16,9 +16,9 @@ from sqlhelpers.config import cache_folder
 from sqlhelpers.engines import database_url, default_hooks, empty_database, refuse_hidden_tables
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, InvalidURL, MigrationsNotFound
 from sqlhelpers.migrations.revisions import RevisionFiles, Revisions
-from sqlhelpers.migrations.running import Lock, alembic_alone, connected, only_run, settled_report
+from sqlhelpers.migrations.running import Lock, alembic_alone, connected, only_run, report_if_up_to_date
 from sqlhelpers.migrations.state import History, current_revisions, named, position, read_journal, read_status, traces
-from sqlhelpers.suggestions import no_app
+from sqlhelpers.suggestions import unknown_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,7 +162,7 @@ class ConfiguredDatabase:
     def _no_app(self, app: str | None, histories: Sequence[History]) -> AppError:
         names = [history.name for history in histories]
         if app:
-            return no_app(app, names, bind=self.bind)
+            return unknown_app(app, names, bind=self.bind)
         return AppError(f"database {self.bind!r}: name one app (apps: {', '.join(names) or 'none'})")
 
     def config(self, app: str | None = None) -> Config:
@@ -195,7 +195,7 @@ class Database(ConfiguredDatabase):
 
     def sync(self, engine: Engine, histories: Sequence[History], progress: Progress | None = None) -> DatabaseReport:
         """Bring the database to the state that the code expects. Without a lock, if it is seen at once to be there."""
-        settled = settled_report(engine, self.bind, self.shown, histories, self.hooks)
+        settled = report_if_up_to_date(engine, self.bind, self.shown, histories, self.hooks)
         if settled:
             return settled
         from sqlhelpers.migrations.running import (

@@ -39,7 +39,7 @@ from sqlalchemy.util.concurrency import await_only, in_greenlet
 from sqlhelpers.engines import failures_named
 from sqlhelpers.exceptions import DatabaseFailure, SqlhelpersError
 from sqlhelpers.reports import Readiness
-from sqlhelpers.sessions import answer_to, codes_of
+from sqlhelpers.sessions import codes_of, http_error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -190,7 +190,7 @@ def _detail(error: Exception) -> str:
     if isinstance(error, DBAPIError):
         if codes_of(error) & _SQLITE_LOCKED:
             return "locked"
-        if error.statement is not None and answer_to(error) is None:
+        if error.statement is not None and http_error_for(error) is None:
             return "failed"
     return "unreachable"
 

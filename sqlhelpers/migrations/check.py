@@ -139,11 +139,11 @@ def _of_fresh_and_migrated(histories: Sequence[History], scratch: Scratch) -> It
         yield Finding(app=None, kind="skipped", text=text)
         return
     except SqlhelpersError as error:
-        yield Finding(app=None, kind="fresh", text=f"an empty database cannot be set up: {error}")
+        yield Finding(app=None, kind="missing_revision", text=f"an empty database cannot be set up: {error}")
         return
     for history, found, wanted in zip(histories, migrated, created, strict=True):
         for line in shape_differences(found, wanted, "in the models"):
-            yield Finding(app=history.app, kind="fresh", text=f"after all revisions, {line}")
+            yield Finding(app=history.app, kind="missing_revision", text=f"after all revisions, {line}")
 
 
 def _is_comparable(history: History) -> bool:

@@ -14,7 +14,7 @@ from sqlhelpers.discovery import App, PluginManager
 from sqlhelpers.exceptions import AppError, DiscoveryError, MigrationsNotFound, SqlhelpersError
 from sqlhelpers.migrations.revisions import RevisionFiles, Revisions
 from sqlhelpers.migrations.state import ALEMBICS_OWN, History, version_table_of
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -157,11 +157,11 @@ class AppRegistry:
     def _unknown_names(self, apps: Mapping[str, App]) -> Iterable[AppError]:
         for name in self.settings.enable_apps or ():
             if name not in apps:
-                yield AppError(f"enable_apps names {name!r}, which is not installed{near(name, apps)}")
+                yield AppError(f"enable_apps names {name!r}, which is not installed{suggest(name, apps)}")
         for name, app in apps.items():
             for required in app.requires:
                 if required not in apps:
-                    problem = f"app {name!r} requires {required!r}, which is not installed{near(required, apps)}"
+                    problem = f"app {name!r} requires {required!r}, which is not installed{suggest(required, apps)}"
                     yield AppError(problem, [name])
             if app.bind not in self.settings.databases and self.settings.databases:
                 known = ", ".join(self.settings.databases)

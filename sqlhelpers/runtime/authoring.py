@@ -13,7 +13,7 @@ from sqlhelpers.config import project_file
 from sqlhelpers.exceptions import AppError, NothingToWrite, Refused, SeveralFailures, SqlhelpersError
 from sqlhelpers.migrations.authoring import init_hint, refuse_installed
 from sqlhelpers.runtime.selection import select, select_app
-from sqlhelpers.suggestions import no_app
+from sqlhelpers.suggestions import unknown_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,7 +100,7 @@ def _place_of_app(runtime: Runtime, name: str) -> Path:
     declared = runtime.registry.declared(name)
     if declared is None:
         raise AppError(
-            f"{no_app(name, runtime.registry.for_authors())}; an app is registered "
+            f"{unknown_app(name, runtime.registry.for_authors())}; an app is registered "
             f'in pyproject.toml, by its own distribution: [project.entry-points."sqlhelpers.apps"] {name} = "PACKAGE", '
             f'or by a project that is not installed: [tool.sqlhelpers.apps.{name}] package = "PACKAGE"',
             [name],

@@ -14,7 +14,7 @@ from sqlhelpers.managers import Database, DatabaseManager
 from sqlhelpers.migrations.state import refuse_doubtful
 from sqlhelpers.reports import PROBE_WITHIN
 from sqlhelpers.runtime.apps import AppRegistry
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,7 +91,7 @@ class Runtime:
             raise UnknownBind(names[0] if names else "default", known, hint)
         for name in names:
             if name not in known:
-                raise UnknownBind(name, known, near(name, known))
+                raise UnknownBind(name, known, suggest(name, known))
         return tuple(names) or tuple(known)
 
     def database(self, bind: str = "default") -> Database:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.exceptions import AppError
 from sqlhelpers.migrations.revisions import known_names, knows
-from sqlhelpers.suggestions import no_app
+from sqlhelpers.suggestions import unknown_app
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def _names(histories: Mapping[str, Sequence[History]]) -> list[str]:
 
 def _no_app(histories: Mapping[str, Sequence[History]], app: str, **more: Any) -> AppError:
     bind = next(iter(histories)) if len(histories) == 1 else None
-    return no_app(app, _names(histories), bind=bind, **more)
+    return unknown_app(app, _names(histories), bind=bind, **more)
 
 
 def _knowing(histories: Mapping[str, Sequence[History]], words: Sequence[str], parts: Sequence[str]) -> set[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpError:
     """The answer to a request whose session has failed.
 
     Attributes:
@@ -34,16 +34,16 @@ class Answer:
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
-_NOT_FOUND = Answer(404, "Not Found")
-_CONFLICT = Answer(409, "Conflict")
-_UNAVAILABLE = Answer(503, "Service Unavailable", retry_after=2)
+_NOT_FOUND = HttpError(404, "Not Found")
+_CONFLICT = HttpError(409, "Conflict")
+_UNAVAILABLE = HttpError(503, "Service Unavailable", retry_after=2)
 
-#: The statuses that ``answer_to`` knows, and the classes of the errors that it may have an answer for.
+#: The statuses that ``http_error_for`` knows, and the classes of the errors that it may have an answer for.
 STATUSES = frozenset((404, 409, 503))
-ANSWERED = (NoResultFound, DBAPIError, exc.TimeoutError)
+TRANSLATED = (NoResultFound, DBAPIError, exc.TimeoutError)
 
 
-def check_statuses(statuses: Collection[int]) -> None:
+def check_http_errors(statuses: Collection[int]) -> None:
     """Check what an adapter was told to answer.
 
     Raises:
@@ -53,11 +53,11 @@ def check_statuses(statuses: Collection[int]) -> None:
     if unknown:
         known = ", ".join(map(str, sorted(STATUSES)))
         raise ConfigurationError(
-            f"attach(answers=...): {unknown[0]} is no answer to a failed session; choose of {known}"
+            f"attach(http_errors=...): {unknown[0]} is no answer to a failed session; choose of {known}"
         )
 
 
-def answer_to(error: BaseException, statuses: Collection[int] = STATUSES) -> Answer | None:
+def http_error_for(error: BaseException, statuses: Collection[int] = STATUSES) -> HttpError | None:
     """Return the answer to an error of SQLAlchemy, or None if the error is the service's own fault.
 
     404 if the one row that was asked for is not there, 409 if a row with the same key is there already, 503 if the
@@ -71,7 +71,7 @@ def answer_to(error: BaseException, statuses: Collection[int] = STATUSES) -> Ans
     return answer if answer is not None and answer.status in statuses else None
 
 
-def _answer_to(error: BaseException) -> Answer | None:
+def _answer_to(error: BaseException) -> HttpError | None:
     if isinstance(error, NoResultFound):
         return _NOT_FOUND
     if isinstance(error, exc.TimeoutError):

@@ -217,7 +217,7 @@ def test_revisions_that_make_something_else_than_the_models_are_found(checked, c
 
     status, kinds, found = findings(command)
 
-    assert (status, kinds) == (1, {("shop", "fresh")})
+    assert (status, kinds) == (1, {("shop", "missing_revision")})
     assert "author.forgotten" in found[0]["text"]
 
 

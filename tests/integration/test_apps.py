@@ -114,7 +114,7 @@ def test_an_app_can_be_removed_and_put_back(url, apps):
     without = sync("sync", url, apps=fewer)
     again = sync("sync", url, apps=apps)
 
-    assert without.left_alone == ("alembic_version_mike",)
+    assert without.orphaned_version_tables == ("alembic_version_mike",)
     assert again.result is SyncResult.ALREADY_UP_TO_DATE
     assert snapshot(url) == before
 

@@ -358,7 +358,7 @@ def test_tables_of_nobody_are_left_alone(url, kind):
     with runtime(url) as made:
         made.manager().drop()
 
-    assert report.left_alone == ("alembic_version_gone",)
+    assert report.orphaned_version_tables == ("alembic_version_gone",)
     assert app_tables(url) == {"stranger", "alembic_version_gone"}
     assert rows(url, "SELECT * FROM stranger") == [(1,)]
 

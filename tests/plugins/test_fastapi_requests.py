@@ -187,7 +187,7 @@ def test_all_other_errors_stay_errors(app, runtime, method, path):
 def test_answers_can_be_chosen(runtime):
     """What is not wanted stays an error."""
     app = FastAPI()
-    attach(app, runtime, answers={404})
+    attach(app, runtime, http_errors={404})
     app.include_router(routes())
 
     with TestClient(app) as client:
@@ -202,7 +202,7 @@ def test_no_answers(runtime):
     app = FastAPI()
     before = dict(app.exception_handlers)
 
-    attach(app, runtime, answers=())
+    attach(app, runtime, http_errors=())
 
     assert app.exception_handlers == before
 
@@ -212,7 +212,7 @@ def test_an_unknown_answer_is_refused(runtime):
     app = FastAPI()
 
     with pytest.raises(ConfigurationError, match="418"):
-        attach(app, runtime, answers=(404, 418))
+        attach(app, runtime, http_errors=(404, 418))
 
     assert not hasattr(app.state, "sqlhelpers_runtime")
 

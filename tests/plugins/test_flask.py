@@ -750,7 +750,7 @@ def test_own_503(app, client, runtime, tmp_path):
 def test_answers_can_be_switched_off(runtime):
     """Only the statuses that were asked for are answered with."""
     app = Flask("plain")
-    attach(app, runtime, answers={409})
+    attach(app, runtime, http_errors={409})
     app.get("/")(lambda: session.get_one(Author, 1).name)
     app.post("/<name>")(add)
     client = app.test_client()
@@ -764,7 +764,7 @@ def test_unknown_answer(runtime):
     app = Flask("plain")
 
     with pytest.raises(ConfigurationError, match="418 is no answer to a failed session; choose of 404, 409, 503"):
-        attach(app, runtime, answers={404, 418})
+        attach(app, runtime, http_errors={404, 418})
 
     assert "sqlhelpers" not in app.extensions
 

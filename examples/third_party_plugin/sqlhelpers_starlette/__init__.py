@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 
 from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.sessions import ANSWERED, answer_to
+from sqlhelpers.sessions import TRANSLATED, http_error_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -51,7 +51,7 @@ def attach(app: Starlette, runtime: Runtime | None = None) -> Runtime:
             yield state
 
     app.router.lifespan_context = lifespan
-    for kind in ANSWERED:
+    for kind in TRANSLATED:
         app.exception_handlers.setdefault(kind, _answer)  # a handler of the application's own stays
     return attached
 
@@ -84,7 +84,7 @@ def with_session(bind: str = "default") -> Callable[[Callable[..., Awaitable[Res
 
 
 async def _answer(_request: Request, error: Exception) -> Response:
-    answer = answer_to(error)
+    answer = http_error_for(error)
     if answer is None:
         raise error
     return PlainTextResponse(answer.detail, answer.status, answer.headers)

@@ -109,12 +109,14 @@ def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
 def _refuse_unknown(runtime: Runtime, app: str, bind: str, *, has_entries: bool) -> None:
     """Refuse before a question is asked, if nothing in the database is of an app with this name."""
     from sqlhelpers.migrations.state import apps_of_version_tables
-    from sqlhelpers.suggestions import near
+    from sqlhelpers.suggestions import suggest
 
-    left = apps_of_version_tables(runtime.perform(bind, lambda manager: manager.get_report()).left_alone).values()
+    left = apps_of_version_tables(
+        runtime.perform(bind, lambda manager: manager.get_report()).orphaned_version_tables
+    ).values()
     has_schemas = any(each.version_table_schema for each in runtime.database(bind).histories)  # looked into later
     if not has_entries and app not in left and not has_schemas:
-        raise Refused(f"there is no trace of an app {app!r} in this database{near(app, left)}")
+        raise Refused(f"there is no trace of an app {app!r} in this database{suggest(app, left)}")
 
 
 def _refuse_if(differences: tuple[str, ...], reason: str) -> None:

@@ -12,7 +12,7 @@ import click
 
 from sqlhelpers.cli.group import cli, databases, json_option, optional_app
 from sqlhelpers.cli.output import as_text, is_terminal, note, table
-from sqlhelpers.cli.runtime import open_quietly, open_settings, read_outline
+from sqlhelpers.cli.runtime import open_quietly, open_settings, read_preview
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
             cells = ([row["database"] or "", row["app"] or "-", row["kind"] or "", row["text"] or ""] for row in rows)
             table(cells, ("database", "app", "kind", "what"))
             table([bind, "all as the code has it"] for bind in sound)
-            for app in dict.fromkeys(row["app"] for row in rows if row["kind"] == "fresh" and row["app"]):
+            for app in dict.fromkeys(row["app"] for row in rows if row["kind"] == "missing_revision" and row["app"]):
                 note(f"`sqlhelpers revision {app} -m MESSAGE` writes what the revisions of {app} lack")
     if any(row["kind"] != "skipped" for row in rows):
         raise click.exceptions.Exit(1)
@@ -115,7 +115,7 @@ def _found() -> tuple[PluginManager, DiscoveryError | None]:
     from sqlhelpers.discovery import PluginManager
     from sqlhelpers.exceptions import DiscoveryError
 
-    manager, wanted = PluginManager(), read_outline()
+    manager, wanted = PluginManager(), read_preview()
     with redirect_stdout(sys.stderr):
         try:
             manager.discover(disabled=wanted.disable_plugins, enabled_apps=wanted.enable_apps)

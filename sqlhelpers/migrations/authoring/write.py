@@ -10,7 +10,7 @@ from sqlhelpers.exceptions import AppError, MigrationsNotFound, MultipleHeads, N
 from sqlhelpers.migrations.authoring import ownership
 from sqlhelpers.migrations.state import read_app
 from sqlhelpers.reports import DatabaseStatus, WrittenRevision
-from sqlhelpers.suggestions import no_app
+from sqlhelpers.suggestions import unknown_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,7 +218,7 @@ def _named(database: Database, app: str | None) -> History:
         return found[0]
     names = [each.name for each in histories]
     if app:
-        raise no_app(app, names, bind=database.bind)
+        raise unknown_app(app, names, bind=database.bind)
     raise AppError(f"database {database.bind!r}: name one app that has migrations (apps: {', '.join(names) or 'none'})")
 
 

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sqlhelpers.exceptions import AppError
-from sqlhelpers.suggestions import near
+from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
     from sqlhelpers.migrations.revisions.graph import RevisionGraph
@@ -62,7 +62,7 @@ def check_name(graph: RevisionGraph, target: str, owner: str) -> None:
     for word in words_of(target):
         found = matching(graph, word)
         if not found:
-            raise AppError(f"{owner}: there is no revision {word!r}{near(word, known_names(graph))}")
+            raise AppError(f"{owner}: there is no revision {word!r}{suggest(word, known_names(graph))}")
         if len(found) > 1 and not branch:  # a branch may leave one of them
             raise AppError(f"{owner}: {word!r} is the beginning of several revisions: {', '.join(found)}")
 

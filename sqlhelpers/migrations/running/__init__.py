@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlhelpers.migrations.running.sync import create_database as create_database
     from sqlhelpers.migrations.running.sync import create_tables as create_tables
     from sqlhelpers.migrations.running.sync import downgrade_database as downgrade_database
-    from sqlhelpers.migrations.running.sync import settled_report as settled_report
+    from sqlhelpers.migrations.running.sync import report_if_up_to_date as report_if_up_to_date
     from sqlhelpers.migrations.running.sync import stamp as stamp
     from sqlhelpers.migrations.running.sync import sync_database as sync_database
     from sqlhelpers.migrations.running.sync import upgrade as upgrade
@@ -48,8 +48,8 @@ __all__ = [
     "holder_of",
     "me",
     "only_run",
+    "report_if_up_to_date",
     "run_in",
-    "settled_report",
     "stamp",
     "sync_database",
     "upgrade",
@@ -68,7 +68,7 @@ __getattr__ = lazily(
             "create_database",
             "create_tables",
             "downgrade_database",
-            "settled_report",
+            "report_if_up_to_date",
             "stamp",
             "sync_database",
             "upgrade",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlhelpers.reports import AppReport, DatabaseReport
 
 
-def settled_report(
+def report_if_up_to_date(
     engine: Engine, bind: str, url: str, histories: Sequence[History], hooks: Hooks
 ) -> DatabaseReport | None:
     """Look at a database once, and return what a sync would report if it is sure that it would change nothing.

@@ -221,8 +221,8 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
     reports = tuple(read_app(connection, history, existing) for history in histories)
     known = {history.version_table for history in histories}
     versions = apps_of_version_tables(existing.names())
-    left_alone = tuple(name for name in versions if name not in known)
-    return DatabaseReport(bind=bind, url=url, apps=reports, left_alone=left_alone)
+    orphaned_version_tables = tuple(name for name in versions if name not in known)
+    return DatabaseReport(bind=bind, url=url, apps=reports, orphaned_version_tables=orphaned_version_tables)
 
 
 def read_app(connection: Connection, history: History, existing: ExistingTables | None = None) -> AppReport:
