@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from sqlhelpers.faces import lazily
 
 if TYPE_CHECKING:
+    from sqlhelpers.backends import Backend as Backend
+    from sqlhelpers.backends import is_sqlite as is_sqlite
     from sqlhelpers.config import DatabaseSettings as DatabaseSettings
     from sqlhelpers.config import Settings as Settings
     from sqlhelpers.discovery import Adapter as Adapter
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from sqlhelpers.exceptions import SqlhelpersError as SqlhelpersError
     from sqlhelpers.managers import DatabaseManager as DatabaseManager
     from sqlhelpers.managers import exists_in_db as exists_in_db
-    from sqlhelpers.managers import is_sqlite as is_sqlite
     from sqlhelpers.queries import NAMING_CONVENTION as NAMING_CONVENTION
     from sqlhelpers.queries import AsyncModelQueries as AsyncModelQueries
     from sqlhelpers.queries import Base as Base
@@ -52,6 +53,7 @@ __all__ = [
     "App",
     "AppReport",
     "AsyncModelQueries",
+    "Backend",
     "Base",
     "BulkUpserted",
     "DatabaseManager",
@@ -87,10 +89,14 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
+        "backends": ("Backend", "is_sqlite"),
         "config": ("DatabaseSettings", "Settings"),
         "discovery": ("Adapter", "App", "hookimpl"),
         "exceptions": ("SqlhelpersError",),
-        "managers": ("DatabaseManager", "exists_in_db", "is_sqlite"),
+        "managers": (
+            "DatabaseManager",
+            "exists_in_db",
+        ),
         "queries": (
             "AsyncModelQueries",
             "Base",

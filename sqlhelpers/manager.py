@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlhelpers.managers import DatabaseManager, exists_in_db, is_sqlite
+from sqlhelpers.backends import is_sqlite
+from sqlhelpers.managers import DatabaseManager, exists_in_db
 from sqlhelpers.queries import Base, get_by_pk, get_one, get_or_create, update_or_create
 from sqlhelpers.reports import DatabaseStatus, SyncResult
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlhelpers import Base as OurBase
 from sqlhelpers import DatabaseManager
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.sessions.http_errors import STATUSES, http_error_for
+from sqlhelpers.engines.http_errors import STATUSES, http_error_for
 
 
 class Base(OurBase):

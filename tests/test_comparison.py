@@ -16,10 +16,10 @@ from sqlalchemy import (
     text,
 )  # fmt: skip
 
-from sqlhelpers.engines.builtin import default_hooks
+from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.migrations.state.compare import differences
 from sqlhelpers.migrations.state.history import History
-from sqlhelpers.urls import resolve
+from sqlhelpers.urls import parse
 
 
 def shape(*, changed):
@@ -43,10 +43,15 @@ def shape(*, changed):
     return metadata
 
 
+def resolved(url):
+    """Return a URL with its sync driver."""
+    return Hooks().backend(parse(url)).resolve(parse(url), aio=False)
+
+
 @pytest.fixture
 def connection(postgres_url):
     """A connection to a database that has the former tables."""
-    engine = create_engine(resolve(postgres_url, aio=False, drivers=default_hooks().drivers()))
+    engine = create_engine(resolved(postgres_url))
     shape(changed=False).create_all(engine)
     with engine.connect() as opened:
         yield opened
@@ -56,7 +61,7 @@ def connection(postgres_url):
 @pytest.mark.parametrize("default", ["", "x", "it's", "('')"])
 def test_a_default_is_as_it_was_written(url, default):
     """Whatever the dialect makes of an empty text, or of quotes; another one is told."""
-    engine = create_engine(resolve(url, aio=False, drivers=default_hooks().drivers()))
+    engine = create_engine(resolved(url))
     with engine.connect() as opened:
         for written, differs in (("other", True), (default, False)):
             metadata = MetaData()

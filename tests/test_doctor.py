@@ -16,8 +16,10 @@ from projects import revision_text
 from sqlalchemy import create_engine
 
 from sqlhelpers import Runtime, Settings
+from sqlhelpers.backends import Lock
 from sqlhelpers.cli import doctoring
 from sqlhelpers.config.settings import database_settings
+from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.discovery.plugin_manager import PluginInfo, PluginManager
 from sqlhelpers.doctor import (
     connecting,
@@ -30,9 +32,8 @@ from sqlhelpers.doctor import (
     sqlitefile,
 )
 from sqlhelpers.doctor.findings import Examined
-from sqlhelpers.engines.builtin import default_hooks
 from sqlhelpers.exceptions import SettingsError
-from sqlhelpers.migrations.running.locks import Lock, only_run
+from sqlhelpers.migrations.running.locks import only_run
 from sqlhelpers.urls import parse
 
 PYPROJECT = """
@@ -68,7 +69,7 @@ def found(done, subject, level=None):
 def examined(url="sqlite:///shop.db", **settings):
     """Return a database to examine."""
     made = database_settings(sqlalchemy={"url": url, **settings.pop("sqlalchemy", {})}, **settings)
-    return Examined("default", made, parse(url), default_hooks())
+    return Examined("default", made, parse(url), Hooks())
 
 
 def test_a_healthy_application_fits_on_a_screen(command):
@@ -474,7 +475,7 @@ async def test_the_async_twin_finds_the_same():
 
 def test_a_missing_driver_ends_with_two(monkeypatch, command):
     """The extra is named."""
-    monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda _: None)
+    monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda _: None)
     monkeypatch.setenv("DATABASE_URL", "postgresql://u@h/x")
     done = command("doctor", "--json")
 
@@ -485,7 +486,7 @@ def test_a_missing_driver_ends_with_two(monkeypatch, command):
 def test_one_driver_is_enough(monkeypatch, command):
     """What the other kind of code has not is told, and is not wrong."""
     command("run-sync")
-    monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name == "aiosqlite" or None)
+    monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda name: name == "aiosqlite" or None)
     done = command("doctor", "--json")
 
     assert done.status == 0
@@ -567,7 +568,7 @@ def test_a_far_database_is_a_note(monkeypatch):
     monkeypatch.setattr(connecting, "_FAR", 0.0)
     told = []
     connecting.with_connection(examined(), lambda each: told.extend(connecting.examine_connection(each, examined())))
-    far = Examined("default", examined().settings, parse("postgresql://h/x"), default_hooks())
+    far = Examined("default", examined().settings, parse("postgresql://h/x"), Hooks())
     connecting.with_connection(examined(), lambda each: told.extend(connecting.examine_connection(each, far)))
 
     assert [each.level for each in told] == ["ok", "note"]

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from sqlhelpers import DatabaseSettings, hookimpl
-from sqlhelpers.engines.builtin import default_hooks
+from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.engines.create import make_async_engine, make_engine
 from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled, SettingsError
 
@@ -19,7 +19,7 @@ def called_with(url, *, aio=False, hooks=None, **settings):
     """Return what the driver of a URL would be called with, without calling it."""
     options = settings.pop("sqlalchemy", {})
     made = DatabaseSettings(sqlalchemy={"url": url, **options}, **settings)
-    engine = (make_async_engine if aio else make_engine)("default", made, hooks or default_hooks())
+    engine = (make_async_engine if aio else make_engine)("default", made, hooks or Hooks())
     sync_engine = engine.sync_engine if aio else engine
     seen = {}
 
@@ -93,7 +93,7 @@ def test_the_users_options_win():
         def sqlhelpers_engine_options(self):
             return {"pool_size": 3, "pool_timeout": 1, "connect_args": {"application_name": "plugin", "keepalives": 1}}
 
-    hooks = default_hooks()
+    hooks = Hooks()
     hooks.register(Plugin(), "plugin")
     options = {"pool_size": 4, "connect_args": {"application_name": "mine"}}
     settings = DatabaseSettings(sqlalchemy={"url": "postgresql://h/d", **options})
@@ -125,7 +125,7 @@ def test_sizes_of_a_pool_do_no_harm_in_memory():
     """One set of settings serves tests in memory and servers alike."""
     settings = DatabaseSettings(sqlalchemy={"url": "sqlite://", "pool_size": 10, "pool_pre_ping": True})
 
-    assert isinstance(make_engine("default", settings, default_hooks()).pool, StaticPool)
+    assert isinstance(make_engine("default", settings, Hooks()).pool, StaticPool)
 
 
 def test_a_plugin_may_choose_the_pool():
@@ -136,7 +136,7 @@ def test_a_plugin_may_choose_the_pool():
         def sqlhelpers_engine_options(self):
             return {"poolclass": NullPool}
 
-    hooks = default_hooks()
+    hooks = Hooks()
     hooks.register(Plugin(), "plugin")
     settings = DatabaseSettings(sqlalchemy={"url": "sqlite:///x.db"})
 
@@ -147,7 +147,7 @@ def test_another_pool_class_gets_no_options_of_a_queue():
     """``NullPool`` would refuse a pool size."""
     settings = DatabaseSettings(sqlalchemy={"url": "sqlite:///x.db", "poolclass": NullPool})
 
-    assert isinstance(make_engine("default", settings, default_hooks()).pool, NullPool)
+    assert isinstance(make_engine("default", settings, Hooks()).pool, NullPool)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true"])
@@ -155,7 +155,7 @@ def test_memory_is_one_connection(url):
     """Otherwise each connection would have a database of its own."""
     settings = DatabaseSettings(sqlalchemy={"url": url})
 
-    assert isinstance(make_engine("default", settings, default_hooks()).pool, StaticPool)
+    assert isinstance(make_engine("default", settings, Hooks()).pool, StaticPool)
 
 
 def test_behind_a_transaction_pooler_statements_have_no_names():
@@ -182,7 +182,7 @@ def test_a_url_that_cannot_be_used_is_named_with_its_database(url):
     settings = DatabaseSettings(sqlalchemy={"url": url})
 
     with pytest.raises(ConfigurationError, match=r"database 'shop'|databases\.shop\."):
-        make_engine("shop", settings, default_hooks())
+        make_engine("shop", settings, Hooks())
 
 
 @pytest.mark.parametrize("aio", [False, True])
@@ -208,7 +208,7 @@ def test_pragmas_of_the_users_own(tmp_path):
         sqlalchemy={"url": f"sqlite:///{tmp_path}/x.db"},
         sqlite_pragmas={"foreign_keys": 0, "journal_mode": "delete", "cache_size": -999},
     )
-    engine = make_engine("default", settings, default_hooks())
+    engine = make_engine("default", settings, Hooks())
     with engine.connect() as connection:
         found = [connection.scalar(text(f"PRAGMA {name}")) for name in settings.sqlite_pragmas]
     engine.dispose()
@@ -224,7 +224,7 @@ def test_a_secret_store_gives_the_url():
         def sqlhelpers_resolve_url(self, bind, settings):
             return f"postgresql://vault:secret@{settings.url.host}/{bind}"
 
-    hooks = default_hooks()
+    hooks = Hooks()
     hooks.register(Vault(), "vault")
 
     seen = called_with("postgresql://h/d", hooks=hooks)
@@ -237,7 +237,7 @@ def test_what_create_engine_refuses_is_a_settings_error():
     settings = DatabaseSettings(sqlalchemy={"url": "sqlite://", "poolclass": NullPool, "pool_size": 3})
 
     with pytest.raises(SettingsError, match=r"databases.default.sqlalchemy: Invalid argument\(s\) 'pool_size'"):
-        make_engine("default", settings, default_hooks())
+        make_engine("default", settings, Hooks())
 
 
 def test_a_driver_outside_our_extras_is_named_when_it_is_missing():
@@ -245,4 +245,4 @@ def test_a_driver_outside_our_extras_is_named_when_it_is_missing():
     settings = DatabaseSettings(sqlalchemy={"url": "postgresql+psycopg2://h/d"})
 
     with pytest.raises(DriverNotInstalled, match="needs the package psycopg2"):
-        make_engine("default", settings, default_hooks())
+        make_engine("default", settings, Hooks())

@@ -19,7 +19,7 @@ from processes import until
 from projects import revision_text, run
 from sqlalchemy import create_engine
 
-from sqlhelpers import urls
+from sqlhelpers import Backend
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.exceptions import DriverNotInstalled
 from sqlhelpers.manager import DatabaseManager
@@ -375,15 +375,15 @@ def test_a_connection_that_is_given_is_used(begun, alembic, command):
 @pytest.mark.parametrize("loops", [False, True])
 def test_one_async_driver_is_enough(begun, alembic, monkeypatch, loops):
     """Inside a running event loop as well."""
-    usual = urls.resolve
+    usual = Backend.resolve
 
-    def without_sync_drivers(url, *, aio, drivers):
+    def without_sync_drivers(backend, url, *, aio):
         if not aio:
             raise DriverNotInstalled("there is no sync driver")
-        return usual(url, aio=aio, drivers=drivers)
+        return usual(backend, url, aio=aio)
 
     assert alembic("revision", "--autogenerate", "-m", "first", "--rev-id", "r1")[0] == 0
-    monkeypatch.setattr(urls, "resolve", without_sync_drivers)
+    monkeypatch.setattr(Backend, "resolve", without_sync_drivers)
     config = alembic_config.Config(toml_file="pyproject.toml")
 
     async def in_a_loop():

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from sqlhelpers import DatabaseSettings, hookimpl
+from sqlhelpers import Backend, DatabaseSettings, hookimpl
 from sqlhelpers.discovery import hookspecs
 from sqlhelpers.discovery.hooks import Hooks, everywhere
 from sqlhelpers.exceptions import HookFailed, InvalidHook, PluginLoadError
@@ -111,19 +111,19 @@ def test_a_hook_that_raises_is_named(hooks, error):
     def broken():
         raise error
 
-    hooks.register(plugin(sqlhelpers_register_drivers=broken), "p")
+    hooks.register(plugin(sqlhelpers_register_backend=broken), "p")
 
     with pytest.raises(
-        HookFailed, match=r"plugin p: sqlhelpers_register_drivers raised (ValueError: no way|SystemExit)"
+        HookFailed, match=r"plugin p: sqlhelpers_register_backend raised (ValueError: no way|SystemExit)"
     ):
-        hooks.drivers()
+        hooks.backend(parse("sqlite://"))
 
 
 @pytest.mark.parametrize(
     ("hook", "result", "call"),
     [
-        ("sqlhelpers_register_drivers", {"oracle": ("a", "b")}, lambda hooks: hooks.drivers()),
-        ("sqlhelpers_register_drivers", ["oracle"], lambda hooks: hooks.drivers()),
+        ("sqlhelpers_register_backend", {"oracle": ("a", "b")}, lambda hooks: hooks.backend(parse("sqlite://"))),
+        ("sqlhelpers_register_backend", ["oracle"], lambda hooks: hooks.backend(parse("sqlite://"))),
         ("sqlhelpers_resolve_url", 3, lambda hooks: hooks.resolve_url("default", SETTINGS)),
         ("sqlhelpers_engine_options", "echo", lambda hooks: hooks.engine_options("default", parse("sqlite://"))),
     ],
@@ -136,19 +136,28 @@ def test_a_wrong_type_is_named(hooks, hook, result, call):
         call(hooks)
 
 
+class Named(Backend):
+    """A backend that takes the place of SQLite's."""
+
+    names = ("sqlite",)
+
+    def __init__(self, driver):
+        self.drivers = Drivers(sync=(driver,), aio=())
+
+
 def test_the_plugin_loaded_last_wins(hooks):
-    """For drivers, options and URLs alike."""
+    """For backends, options and URLs alike."""
     for name in ("one", "two"):
         hooks.register(
             plugin(
-                sqlhelpers_register_drivers=lambda name=name: {"x": Drivers(sync=(name,), aio=())},
+                sqlhelpers_register_backend=lambda name=name: Named(name),
                 sqlhelpers_engine_options=lambda name=name: {"logging_name": name, f"only_{name}": 1},
                 sqlhelpers_resolve_url=lambda name=name: f"sqlite:///{name}",
             ),
             name,
         )
 
-    assert hooks.drivers()["x"].sync == ("two",)
+    assert hooks.backend(parse("sqlite://")).drivers.sync == ("two",)
     assert hooks.engine_options("default", parse("sqlite://")) == {"logging_name": "two", "only_one": 1, "only_two": 1}
     assert hooks.resolve_url("default", SETTINGS) == "sqlite:///two"
 

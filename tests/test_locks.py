@@ -20,26 +20,19 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from sqlhelpers import DatabaseSettings
-from sqlhelpers.engines.builtin import default_hooks
+from sqlhelpers.backends import Lock, backend_of, connected, process_identity
+from sqlhelpers.backends.mysql import _NamedLock
+from sqlhelpers.backends.postgresql import _KEY, _AdvisoryLock
+from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.engines.create import make_engine
 from sqlhelpers.exceptions import DatabaseFailure, LockTimeout
-from sqlhelpers.migrations.running.locks import (
-    _KEY,
-    IN_THE_SERVER,
-    Lock,
-    alembic_alone,
-    connected,
-    holder_of,
-    may_look_first,
-    me,
-    only_run,
-)
+from sqlhelpers.migrations.running.locks import alembic_alone, holder_of, may_look_first, only_run
 
 
 @contextmanager
 def engine_of(url):
     """Make an engine as a manager would."""
-    engine = make_engine("default", DatabaseSettings(sqlalchemy={"url": url}), default_hooks())
+    engine = make_engine("default", DatabaseSettings(sqlalchemy={"url": url}), Hooks())
     yield engine
     engine.dispose()
 
@@ -55,7 +48,7 @@ def engine(url):
 def lock(request):
     """The lock of an empty database, which keeps it in the server; nobody has taken it."""
     with engine_of(request.getfixturevalue(request.param)) as engine, engine.connect() as connection:
-        yield IN_THE_SERVER[engine.dialect.name](connection, 5)
+        yield (_AdvisoryLock if backend_of(engine).undoes_ddl else _NamedLock)(connection, 5)
 
 
 IN_SERVERS = pytest.mark.parametrize("lock", ["postgres_url", "mariadb_url"], indirect=True)
@@ -88,9 +81,9 @@ def test_one_run_at_a_time_and_who_it_is(engine):
         with pytest.raises(LockTimeout) as caught:
             elsewhere(run, engine, 0.2)
 
-    user, shown = engine.url.username, re.escape(f"sqlhelpers {me()}"[:63])
+    user, shown = engine.url.username, re.escape(f"sqlhelpers {process_identity()}"[:63])
     named = {
-        "sqlite": re.escape(f"{me()} ({engine.url.database}-lock)"),
+        "sqlite": re.escape(f"{process_identity()} ({engine.url.database}-lock)"),
         "postgresql": rf"process \d+ '{shown}' of role {user} at 127\.0\.0\.1",
         "mariadb": rf"connection \d+ of {user} at 127\.0\.0\.1:\d+",
     }
@@ -116,7 +109,7 @@ def test_a_run_waits_for_its_turn(engine):
 def test_a_run_that_loses_its_connection_while_it_waits(postgres_url):
     """It ends with what the driver says of it, and does not wait for its turn any more."""
     with engine_of(postgres_url) as engine, ThreadPoolExecutor(1) as pool, only_run(engine, "the shop", 5) as lock:
-        holding = lock._connection.scalar(text("SELECT pg_backend_pid()"))
+        holding = lock.connection.scalar(text("SELECT pg_backend_pid()"))
         waiting = pool.submit(contextvars.Context().run, run, engine, 60)
         others = (
             f"FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN ({holding}, pg_backend_pid())"
@@ -162,7 +155,7 @@ def test_a_lost_lock_is_let_go_in_silence(engine, caplog):
     """What has happened to the run is more important, and nobody has to do anything about this."""
     with only_run(engine, "the shop", 5) as lock:
         if engine.dialect.name != "sqlite":
-            lock._connection.connection.dbapi_connection.close()
+            lock.connection.connection.dbapi_connection.close()
 
     assert elsewhere(run, engine, 5)
     assert caplog.records == []
@@ -287,12 +280,12 @@ def test_a_holder_that_has_not_said_its_name_yet(tmp_path):
 @IN_SERVERS
 def test_who_waits_is_in_no_transaction(lock):
     """A snapshot that is kept would let CREATE INDEX CONCURRENTLY wait for us, and us for it."""
-    with lock._connection.engine.connect() as connection:
+    with lock.connection.engine.connect() as connection:
         other = type(lock)(connection, 5)
 
         assert other.try_acquire()
         assert not lock.try_acquire()
-        assert not lock._connection.in_transaction()
+        assert not lock.connection.in_transaction()
 
         other.release()
 
@@ -304,7 +297,7 @@ def test_a_lock_whose_connection_is_lost_is_noticed(lock):
     """The run stops, because another one may have begun."""
     assert lock.try_acquire()
     lock.probe()
-    lock._connection.connection.dbapi_connection.close()
+    lock.connection.connection.dbapi_connection.close()
 
     with pytest.raises(DatabaseFailure, match=r"the connection that holds the lock is lost, so this run stops: ."):
         lock.probe()
@@ -320,7 +313,7 @@ def test_a_server_that_does_not_answer(request, kind):
         engine_of(proxy.url(url)) as engine,
         engine.connect() as connection,
     ):
-        lock = IN_THE_SERVER[engine.dialect.name](connection, 0.1)
+        lock = (_AdvisoryLock if backend_of(engine).undoes_ddl else _NamedLock)(connection, 0.1)
         proxy.stall()
 
         with pytest.raises(LockTimeout, match=r"not even said whether another run is under way: .*lock_timeout"):
@@ -331,7 +324,7 @@ def test_a_server_that_does_not_answer(request, kind):
 @IN_SERVERS
 def test_a_lost_connection_does_not_hide_that_the_lock_is_held(lock):
     """Who holds it cannot be said then; nor is there anything to be ended."""
-    lock._connection.connection.dbapi_connection.close()
+    lock.connection.connection.dbapi_connection.close()
 
     assert lock.holder() == "nobody holds the lock just now"
     lock.abort(1)
@@ -361,7 +354,7 @@ def test_a_lock_that_is_lost_is_noticed(lock):
 @ON_MARIADB
 def test_a_statement_of_a_run_can_be_ended(lock):
     """The server would go on with it when its client has gone."""
-    with lock._connection.engine.connect() as connection:
+    with lock.connection.engine.connect() as connection:
         lock.abort(lock.session(connection))
 
         with pytest.raises(Exception, match=r"(?i)gone away|lost connection"):
@@ -371,19 +364,19 @@ def test_a_statement_of_a_run_can_be_ended(lock):
 @IN_SERVERS
 def test_a_lock_is_held_however_idle_its_connection_is(lock, request):
     """The server's limits for idle connections and transactions do not apply to it."""
-    if lock._connection.dialect.name == "postgresql":
+    if lock.connection.dialect.name == "postgresql":
         limit = "SELECT current_setting('idle_in_transaction_session_timeout')"
         request.getfixturevalue("postgres_server").execute(
-            f"ALTER ROLE {lock._connection.engine.url.username} SET idle_in_transaction_session_timeout = '1h'"
+            f"ALTER ROLE {lock.connection.engine.url.username} SET idle_in_transaction_session_timeout = '1h'"
         )
         expected = "0"
     else:
         limit, expected = "SELECT @@wait_timeout > 100000", "1"
-    lock._connection.invalidate()
-    lock._connection.rollback()
+    lock.connection.invalidate()
+    lock.connection.rollback()
 
     assert lock.try_acquire()
-    assert str(lock._connection.scalar(text(limit))) == expected
+    assert str(lock.connection.scalar(text(limit))) == expected
 
 
 @pytest.mark.parametrize("length", [53, 54, 64])
@@ -397,7 +390,7 @@ def test_every_database_of_mariadb_has_a_lock_of_its_own(mariadb_server, length)
         with engine_of(url.rpartition("/")[0] + f"/{one}") as engine, only_run(engine, "the shop", 5) as lock:
             assert lock._name == (f"sqlhelpers:{one}" if length == 53 else f"sqlhelpers:{digest}")
             assert len(lock._name) <= 64
-            assert not lock._connection.in_transaction()
+            assert not lock.connection.in_transaction()
             with engine.connect() as connection:
                 connection.execute(text(f"USE {other}"))
                 assert type(lock)(connection, 5).try_acquire()
@@ -414,4 +407,4 @@ def test_a_process_without_the_name_of_a_user(monkeypatch):
     """As in a container that has no entry for it: the rest is told."""
     monkeypatch.setattr(getpass, "getuser", lambda: 1 / 0)
 
-    assert re.fullmatch(rf"\?@.+ pid {os.getpid()}", me())
+    assert re.fullmatch(rf"\?@.+ pid {os.getpid()}", process_identity())

@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 import sqlhelpers
 from sqlhelpers import DatabaseManager, DatabaseSettings, DatabaseStatus, SyncResult, aio, exists_in_db, is_sqlite
 from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.backends import Lock
 from sqlhelpers.exceptions import (
     AppError,
     DatabaseFailure,
@@ -31,7 +32,6 @@ from sqlhelpers.exceptions import (
     StateRefused,
 )
 from sqlhelpers.migrations.running import locks
-from sqlhelpers.migrations.running.locks import Lock
 from sqlhelpers.migrations.running.sync import create_tables
 
 

@@ -18,8 +18,7 @@ import pytest
 from databases import MODELS, REVISIONS, runtime
 from projects import run
 
-from sqlhelpers import clients
-from sqlhelpers.clients import Client, client_for
+from sqlhelpers.backends import Client, mysql
 from sqlhelpers.exceptions import ConfigurationError, DatabaseFailure
 from sqlhelpers.shell import prompt, run_shell
 
@@ -189,7 +188,7 @@ def test_models_without_a_session_use_that_of_the_prompt(command, shop):
 
 def test_the_async_session_serves_where_only_its_driver_is(command, monkeypatch):
     """Nobody has to say so."""
-    monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name == "aiosqlite" or None)
+    monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda name: name == "aiosqlite" or None)
     done = command("shell", "-c", "print(type(session).__name__, type(manager).__name__)")
 
     assert done.stdout == "AsyncSession AsyncDatabaseManager\n"
@@ -403,7 +402,7 @@ def made_client(url, *arguments, **settings):
     """Return the client for a URL."""
     database = {"sqlalchemy": {"url": url, **settings.pop("sqlalchemy", {})}, **settings}
     with runtime({"default": database}) as made:
-        return client_for(made.database(), arguments)
+        return made.database().client(arguments)
 
 
 @pytest.fixture
@@ -545,7 +544,7 @@ def test_certificates_can_be_arguments_of_the_driver(programs):
 def test_where_there_are_no_file_descriptors_the_environment_has_the_password(programs, monkeypatch):
     """It is in no process list either."""
     programs("mariadb")
-    monkeypatch.setattr(clients, "_DESCRIPTORS", clients.Path("/nowhere"))
+    monkeypatch.setattr(mysql, "_DESCRIPTORS", mysql.Path("/nowhere"))
     client = made_client("mysql://u:hunter22@h/x")
 
     assert client.environment == {"MYSQL_PWD": "hunter22"}

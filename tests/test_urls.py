@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
 from sqlalchemy import URL
 
-from sqlhelpers import urls
-from sqlhelpers.engines.builtin import default_hooks
+from sqlhelpers import Backend, hookimpl, urls
+from sqlhelpers.backends import relative_to, sqlite_file
+from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.exceptions import DriverNotInstalled, InvalidURL
 from sqlhelpers.urls import Drivers
 
-DRIVERS = default_hooks().drivers()
+
+def resolve(url, *, aio=False, hooks=None):
+    """Return a URL with its driver."""
+    parsed = urls.parse(url)
+    return (hooks or Hooks()).backend(parsed).resolve(parsed, aio=aio)
 
 
 @pytest.mark.parametrize(
@@ -33,46 +39,54 @@ DRIVERS = default_hooks().drivers()
 )
 def test_one_url_serves_both_managers(url, sync, aio, monkeypatch):
     """Each manager resolves the driver for itself, and keeps one that the user wrote where it fits."""
-    monkeypatch.setattr(urls, "find_spec", lambda _: object())  # aiomysql is the second choice, in no extra
+    monkeypatch.setattr(
+        "sqlhelpers.backends.base.find_spec", lambda _: object()
+    )  # aiomysql is the second choice, in no extra
 
-    assert urls.resolve(url, aio=False, drivers=DRIVERS).drivername == sync
-    assert urls.resolve(url, aio=True, drivers=DRIVERS).drivername == aio
+    assert resolve(url, aio=False).drivername == sync
+    assert resolve(url, aio=True).drivername == aio
 
 
 def test_a_missing_driver_names_the_extra(monkeypatch):
     """Without any of the driver packages, the error says what to install."""
-    monkeypatch.setattr(urls, "find_spec", lambda _: None)
+    monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda _: None)
 
     with pytest.raises(DriverNotInstalled, match=r"mariadb .*asyncmy or aiomysql.*pip install 'sqlhelpers\[mysql\]'"):
-        urls.resolve("mariadb://h/d", aio=True, drivers=DRIVERS)
+        resolve("mariadb://h/d", aio=True)
 
     with pytest.raises(DriverNotInstalled, match=r"for postgresql .*\(psycopg\): pip install 'sqlhelpers\[postgres\]'"):
-        urls.resolve("postgresql+psycopg://h/d", aio=False, drivers=DRIVERS)
+        resolve("postgresql+psycopg://h/d", aio=False)
 
 
 def test_the_second_driver_serves_where_the_first_is_missing(monkeypatch):
     """The first driver that is installed is taken."""
-    monkeypatch.setattr(urls, "find_spec", lambda name: None if name == "asyncmy" else object())
+    monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda name: None if name == "asyncmy" else object())
 
-    assert urls.resolve("mysql://h/d", aio=True, drivers=DRIVERS).drivername == "mysql+aiomysql"
-
-
-def test_a_plugin_can_bring_drivers():
-    """A dialect that the core does not know is served by registered drivers."""
-    drivers = {"oracle": Drivers(sync=("oracledb",), aio=("oracledb",))}
-
-    assert urls.resolve("oracle://h/d", aio=False, drivers=drivers).drivername == "oracle+oracledb"
+    assert resolve("mysql://h/d", aio=True).drivername == "mysql+aiomysql"
 
 
-def test_a_dialect_without_registered_drivers():
+class Oracle(Backend):
+    """A kind of database that a plugin brings."""
+
+    names = ("oracle",)
+    drivers = Drivers(sync=("oracledb",), aio=("oracledb",))
+
+
+def test_a_plugin_can_bring_a_backend():
+    """A kind that the core does not know is served by its drivers."""
+    hooks = Hooks()
+    hooks.register(SimpleNamespace(sqlhelpers_register_backend=hookimpl(lambda: [Oracle()])), "oracle")
+
+    assert resolve("oracle://h/d", hooks=hooks).drivername == "oracle+oracledb"
+
+
+def test_a_dialect_that_nobody_has_described():
     """SQLAlchemy's own driver serves a sync manager; where there is none, the error says what to write."""
-    assert urls.resolve("oracle://h/d", aio=False, drivers={}).drivername == "oracle"
+    assert resolve("oracle://h/d").drivername == "oracle"
     with pytest.raises(InvalidURL, match=r"no async driver is known for dialect 'oracle'; .*oracle\+DRIVER://"):
-        urls.resolve("oracle://h/d", aio=True, drivers={})
-    with pytest.raises(InvalidURL, match="no sync driver is known for dialect 'postgresql'"):
-        urls.resolve("postgresql+asyncpg://h/d", aio=False, drivers={})
+        resolve("oracle://h/d", aio=True)
     with pytest.raises(InvalidURL, match=r"no dialect or driver 'cobol'$"):
-        urls.resolve("cobol://h/d", aio=False, drivers=DRIVERS)
+        resolve("cobol://h/d")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +96,7 @@ def test_a_dialect_without_registered_drivers():
 def test_a_mistyped_dialect_or_driver(written, meant):
     """The error has the near name."""
     with pytest.raises(InvalidURL, match=rf"'; did you mean {meant}\?$"):
-        urls.resolve(f"{written}://h/d", aio=False, drivers=DRIVERS)
+        resolve(f"{written}://h/d", aio=False)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +116,7 @@ def test_a_mistyped_dialect_or_driver(written, meant):
 def test_a_wrong_url_is_an_error_without_its_password(url):
     """Whatever cannot be used as a URL is refused in one line."""
     with pytest.raises(InvalidURL) as caught:
-        urls.resolve(url, aio=False, drivers=DRIVERS)
+        resolve(url, aio=False)
 
     assert "pa@ss" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -183,17 +197,17 @@ def test_scrub_takes_the_password_out_of_a_message():
 )
 def test_the_file_of_a_sqlite_url(url, file):
     """A file is told from the ways to say that there is none."""
-    assert urls.sqlite_file(urls.parse(url)) == file
+    assert sqlite_file(urls.parse(url)) == file
 
 
 def test_relative_sqlite_paths_are_relative_to_the_file_that_says_them():
     """Only the relative path of a SQLite file is touched."""
     folder = Path("/project")
 
-    assert urls.relative_to("sqlite:///x.db", folder) == "sqlite:////project/x.db"
-    assert urls.relative_to("sqlite+pysqlcipher://:key@/x.db", folder) == "sqlite+pysqlcipher://:key@//project/x.db"
-    assert urls.relative_to("sqlite:////ü.db", folder) == "sqlite:////ü.db"
-    assert urls.relative_to("sqlite:///file:x.db?uri=true", folder) == "sqlite:///file:x.db?uri=true"
-    assert urls.relative_to("sqlite://", folder) == "sqlite://"
-    assert urls.relative_to("postgresql://u:p%40@h/d", folder) == "postgresql://u:p%40@h/d"
-    assert urls.relative_to("nonsense", folder) == "nonsense"
+    assert relative_to("sqlite:///x.db", folder) == "sqlite:////project/x.db"
+    assert relative_to("sqlite+pysqlcipher://:key@/x.db", folder) == "sqlite+pysqlcipher://:key@//project/x.db"
+    assert relative_to("sqlite:////ü.db", folder) == "sqlite:////ü.db"
+    assert relative_to("sqlite:///file:x.db?uri=true", folder) == "sqlite:///file:x.db?uri=true"
+    assert relative_to("sqlite://", folder) == "sqlite://"
+    assert relative_to("postgresql://u:p%40@h/d", folder) == "postgresql://u:p%40@h/d"
+    assert relative_to("nonsense", folder) == "nonsense"

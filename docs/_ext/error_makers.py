@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from sqlhelpers import Runtime, cli, exceptions, paginate_by_key
-from sqlhelpers.engines import dialects
+from sqlhelpers.backends import suspect_pooler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,7 +126,7 @@ def a_bind_that_is_not_there() -> None:
 def a_driver_that_is_missing() -> None:
     """Use PostgreSQL where none of its drivers is installed."""
     write({"pyproject.toml": '[tool.sqlhelpers.databases]\ndefault = "postgresql://db/shop"\n'})
-    with patch("sqlhelpers.urls.find_spec", return_value=None):
+    with patch("sqlhelpers.backends.base.find_spec", return_value=None):
         command("status")
 
 
@@ -202,7 +202,7 @@ def a_pooler_that_was_not_set() -> None:
     """Lose a prepared statement, with the words of the server; tests/faults/test_poolers.py does so with PgBouncer."""
     lost = psycopg.errors.InvalidSqlStatementName('prepared statement "_pg3_0" does not exist')
     context: Any = SimpleNamespace(original_exception=lost)  # as much of it as is asked for
-    error = dialects.suspect_pooler("default", context)
+    error = suspect_pooler("default", context)
     if error:
         raise error
 

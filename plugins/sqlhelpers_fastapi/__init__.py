@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlhelpers import Adapter, Runtime, hookimpl
 from sqlhelpers.aio import AsyncDatabaseManager
+from sqlhelpers.engines import STATUSES
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.sessions import STATUSES, SessionProvider, SyncSessionProvider
+from sqlhelpers.sessions import SessionProvider, SyncSessionProvider
 from sqlhelpers_fastapi.ancestor import make_db_session, manager_from_config, syncdb
 from sqlhelpers_fastapi.dependencies import (
     RUNTIME,

@@ -11,8 +11,8 @@ from fastapi import HTTPException, Request
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.responses import JSONResponse
 
+from sqlhelpers.engines import TRANSLATED, check_http_errors, http_error_for
 from sqlhelpers.runtime import summary
-from sqlhelpers.sessions import TRANSLATED, check_http_errors, http_error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

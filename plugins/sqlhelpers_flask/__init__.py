@@ -10,8 +10,8 @@ from flask import abort
 from werkzeug.local import LocalProxy
 
 from sqlhelpers import Adapter, Runtime, hookimpl
+from sqlhelpers.engines import STATUSES, check_http_errors
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.sessions import STATUSES, check_http_errors
 from sqlhelpers_flask.commands import add_commands
 from sqlhelpers_flask.probes import add_probes
 from sqlhelpers_flask.requests import Requests

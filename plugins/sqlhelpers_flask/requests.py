@@ -9,7 +9,7 @@ from urllib.parse import quote
 from flask import request
 from werkzeug.exceptions import ServiceUnavailable, default_exceptions
 
-from sqlhelpers.sessions import http_error_for
+from sqlhelpers.engines import http_error_for
 from sqlhelpers_flask.probes import PROBES
 from sqlhelpers_flask.sessions import current_sessions
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
     from werkzeug.exceptions import HTTPException
 
-    from sqlhelpers.sessions import HttpError
+    from sqlhelpers.engines import HttpError
 
 _METHODS = (
     "preprocess_request",

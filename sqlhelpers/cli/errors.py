@@ -98,8 +98,7 @@ def out_of_reach_named(manager: BaseManager) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from sqlhelpers.engines import failures_named
-        from sqlhelpers.sessions import http_error_for
+        from sqlhelpers.engines import failures_named, http_error_for
 
         if http_error_for(error, (503,)) is None:
             raise

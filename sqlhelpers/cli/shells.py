@@ -43,8 +43,6 @@ def dbshell(arguments: tuple[str, ...], bind: str) -> None:
 
     Example: sqlhelpers dbshell -- -c 'select 1'
     """
-    from sqlhelpers.clients import client_for
-
     with open_quietly() as runtime:
-        client = client_for(runtime.database(bind), arguments)
+        client = runtime.database(bind).client(arguments)
     client.replace_process()

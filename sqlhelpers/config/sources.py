@@ -260,13 +260,13 @@ def _rebase(nested: dict[str, Any], folder: Path) -> None:
 
 def _with_files_below(folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of ``values`` in which relative files of SQLite are absolute below ``folder``."""
-    from sqlhelpers import urls
+    from sqlhelpers.backends import relative_to
 
     copy = deepcopy(dict(values))
     for database in _tables(copy.get("databases")):
         sqlalchemy = database.get("sqlalchemy")
         if isinstance(sqlalchemy, dict) and isinstance(sqlalchemy.get("url"), str):
-            sqlalchemy["url"] = urls.relative_to(sqlalchemy["url"], folder)
+            sqlalchemy["url"] = relative_to(sqlalchemy["url"], folder)
     return copy
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from sqlhelpers import urls
 from sqlhelpers.discovery import hookspecs
 from sqlhelpers.exceptions import (
     DatabaseFailure,
@@ -21,9 +20,9 @@ from sqlhelpers.exceptions import (
     Refused,
 )
 from sqlhelpers.suggestions import suggest
-from sqlhelpers.urls import Drivers
 
 if TYPE_CHECKING:
+    from sqlhelpers.backends import Backend
     from collections.abc import Iterator
 
     from sqlalchemy.engine import URL, Connection, Engine
@@ -115,19 +114,28 @@ class Hooks:
         for _ in self.call(hook, **arguments):
             pass
 
-    def drivers(self) -> dict[str, Drivers]:
-        """Return the drivers of every known dialect."""
-        found: dict[str, Drivers] = {}
-        for name, result in reversed(list(self.call("sqlhelpers_register_drivers"))):
-            if not isinstance(result, Mapping) or not all(isinstance(each, Drivers) for each in result.values()):
-                raise wrong_type(name, "sqlhelpers_register_drivers", "a mapping of dialect to Drivers", result)
-            found.update(result)
-        return found
+    def backend(self, url: URL) -> Backend:
+        """Return the backend for a URL: that of the plugin loaded last which brings one, else one of ours.
+
+        Raises:
+            InvalidHook: a plugin returned something else.
+        """
+        from sqlhelpers.backends import Backend, built_in  # they bring SQLAlchemy
+
+        name = url.get_backend_name()
+        for plugin, result in self.call("sqlhelpers_register_backend"):
+            found = [result] if isinstance(result, Backend) else result
+            if not isinstance(found, list | tuple) or not all(isinstance(each, Backend) for each in found):
+                raise wrong_type(plugin, "sqlhelpers_register_backend", "a Backend or a list of them", result)
+            for each in found:
+                if name in each.names:
+                    return each  # type: ignore[no-any-return]
+        return built_in(name)
 
     def has_sync_driver(self, url: URL) -> bool:
         """Tell whether a driver for sync managers is installed; where there is none, the async manager serves."""
         try:
-            urls.resolve(url, aio=False, drivers=self.drivers())
+            self.backend(url).resolve(url, aio=False)
         except DriverNotInstalled:
             return False
         return True

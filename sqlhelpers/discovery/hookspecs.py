@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import click
     from sqlalchemy.engine import URL, Connection, Engine
 
+    from sqlhelpers.backends import Backend
     from sqlhelpers.config import DatabaseSettings
     from sqlhelpers.discovery.adapter import Adapter
     from sqlhelpers.discovery.app import App
     from sqlhelpers.reports import DatabaseReport
-    from sqlhelpers.urls import Drivers
 
 PROJECT = "sqlhelpers"
 
@@ -42,10 +42,10 @@ def sqlhelpers_register_adapter() -> Adapter:  # type: ignore[empty-body]
 
 
 @hookspec
-def sqlhelpers_register_drivers() -> Mapping[str, Drivers]:  # type: ignore[empty-body]
-    """Return the drivers of more dialects: ``{"oracle": Drivers(sync=("oracledb",), aio=("oracledb",))}``.
+def sqlhelpers_register_backend() -> Backend | Iterable[Backend]:  # type: ignore[empty-body]
+    """Return the backend of another kind of database, or the backends of several.
 
-    A dialect that is known already is overridden by the plugin that is loaded last.
+    A kind that is known already is overridden by the plugin that is loaded last.
     """
 
 

@@ -23,7 +23,6 @@ from sqlhelpers.discovery.entry_points import (
     why_not,
 )
 from sqlhelpers.discovery.hooks import Hooks, wrong_type
-from sqlhelpers.engines import Defaults
 from sqlhelpers.exceptions import (
     AdapterNotInstalled,
     AppError,
@@ -67,7 +66,6 @@ class PluginManager(Hooks):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register(Defaults(), "sqlhelpers")
         self._found: dict[str, PluginInfo] = {}
         self._apps: dict[str, tuple[App, str]] = {}
         self._adapters: dict[str, EntryPoint] = {}

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
+from sqlhelpers.backends import connected_once, sqlite_file
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error, ok, warning
-from sqlhelpers.engines import connected_once, make_async_engine, make_engine
+from sqlhelpers.engines import make_async_engine, make_engine
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.urls import sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlhelpers import urls
+from sqlhelpers.backends import sqlite_file
 from sqlhelpers.doctor import connecting, installation, mysql, postgresql, sqlitefile, states
 from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error
 from sqlhelpers.exceptions import SqlhelpersError
@@ -62,7 +62,7 @@ def examine_database(runtime: Runtime, bind: str, unusable: frozenset[str], tell
 
 def _connect(examined: Examined, tell: Tell) -> None:
     if examined.url.get_backend_name() == "sqlite":
-        file = urls.sqlite_file(examined.url)
+        file = sqlite_file(examined.url)
         if file is None:
             tell([note("file", "it is in memory: each process has one of its own, which is empty at first")])
             return
@@ -131,7 +131,7 @@ class _Examination:
         self._try("pooler", mysql.examine_proxy, self._connection)
 
     def _ask_sqlite(self) -> None:
-        file = urls.sqlite_file(self._examined.url)
+        file = sqlite_file(self._examined.url)
         assert file
         self._try("server", sqlitefile.examine_server, self._connection)
         self._try("pragmas", sqlitefile.examine_pragmas, self._connection)

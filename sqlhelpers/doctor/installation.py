@@ -22,7 +22,6 @@ from sqlhelpers.doctor.findings import (
     warning,
 )
 from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled, InvalidURL, MultipleHeads, SqlhelpersError
-from sqlhelpers.urls import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -130,10 +129,9 @@ def examine_drivers(examined: Examined) -> Iterator[Diagnosis]:
     """Yield the drivers that a database has for sync and for async code."""
     found: dict[str, str] = {}
     missing: list[ConfigurationError] = []
-    drivers = examined.hooks.drivers()
     for kind in ("sync", "async"):
         try:
-            driver = resolve(examined.url, aio=kind == "async", drivers=drivers).get_driver_name()
+            driver = examined.hooks.backend(examined.url).resolve(examined.url, aio=kind == "async").get_driver_name()
             found[kind] = f"{driver} {_driver_version(driver)}".strip()
         except (DriverNotInstalled, InvalidURL) as raised:
             missing.append(raised)

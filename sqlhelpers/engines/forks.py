@@ -17,10 +17,15 @@ _ENGINES: WeakSet[Engine] = WeakSet()
 _CONNECTIONS: WeakSet[Any] = WeakSet()
 
 
-def guard(engine: Engine) -> None:
-    """Keep forked children from using the connections of ``engine``."""
+def guard(engine: Engine, *, has_server: bool) -> None:
+    """Keep forked children from using the connections of ``engine``.
+
+    Args:
+        engine: the engine.
+        has_server: whether they lead to a server.
+    """
     _ENGINES.add(engine)
-    if engine.dialect.name != "sqlite":
+    if has_server:
         event.listen(engine, "connect", lambda connection, _: _CONNECTIONS.add(_driver_connection(connection)))
 
 

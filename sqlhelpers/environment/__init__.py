@@ -21,14 +21,15 @@ from alembic import context
 from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 
+from sqlhelpers.backends import NoLimits, backend_of
 from sqlhelpers.config import Settings, project_file
-from sqlhelpers.engines import failures_named, schema_transaction
+from sqlhelpers.engines import failures_named
 from sqlhelpers.exceptions import AppError, Refused, SqlhelpersError
 from sqlhelpers.managers import DatabaseManager
 from sqlhelpers.migrations.authoring import adjusted, autogenerate_options, documented, heading, literal
 from sqlhelpers.migrations.authoring import droppable as find_droppable
 from sqlhelpers.migrations.revisions import ATTRIBUTE
-from sqlhelpers.migrations.running import NoLimits, Run, Steps, only_run, run_in
+from sqlhelpers.migrations.running import Run, Steps, only_run, run_in
 from sqlhelpers.migrations.state import read_app, settle_defaults
 from sqlhelpers.reports import DatabaseStatus
 from sqlhelpers.runtime import Runtime
@@ -210,7 +211,7 @@ class _Served:
                     self.environment.configure(connection=connection, on_version_apply=steps.applied, **options)
                     self.environment.run_migrations()
                 else:
-                    with schema_transaction(connection, run.patience):
+                    with backend_of(connection).schema_transaction(connection, run.patience):
                         run_in(self.environment, connection, steps, options)
                         run.checkpoint()
         except (CommandError, SqlhelpersError):

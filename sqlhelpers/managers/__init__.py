@@ -14,18 +14,8 @@ if TYPE_CHECKING:
     from sqlhelpers.managers.database import Database as Database
     from sqlhelpers.managers.sync import DatabaseManager as DatabaseManager
     from sqlhelpers.managers.sync import exists_in_db as exists_in_db
-    from sqlhelpers.managers.sync import is_sqlite as is_sqlite
 
-__all__ = [
-    "AsyncDatabaseManager",
-    "Base",
-    "BaseManager",
-    "Database",
-    "DatabaseManager",
-    "exists_in_db",
-    "is_sqlite",
-    "perform",
-]
+__all__ = ["AsyncDatabaseManager", "Base", "BaseManager", "Database", "DatabaseManager", "exists_in_db", "perform"]
 
 __getattr__ = lazily(
     __name__,
@@ -33,6 +23,6 @@ __getattr__ = lazily(
         "aio": ("AsyncDatabaseManager", "Base", "perform"),
         "base": ("BaseManager",),
         "database": ("Database",),
-        "sync": ("DatabaseManager", "exists_in_db", "is_sqlite"),
+        "sync": ("DatabaseManager", "exists_in_db"),
     },
 )

@@ -13,7 +13,8 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import greenlet_spawn
 
-from sqlhelpers.engines import empty_database, for_sessions, is_absent, make_async_engine, wait_for
+from sqlhelpers.backends import empty_database
+from sqlhelpers.engines import make_async_engine, wait_for
 from sqlhelpers.managers.aiowriting import AsyncWritingManager
 from sqlhelpers.queries import NAMING_CONVENTION, AsyncModelQueries
 
@@ -106,7 +107,7 @@ class AsyncDatabaseManager(AsyncWritingManager):
 
     def _new_engine(self) -> _Bound:
         engine = make_async_engine(self.database.bind, self.database.settings, self.database.hooks)
-        return _Bound(engine, async_sessionmaker(for_sessions(engine), expire_on_commit=False))
+        return _Bound(engine, async_sessionmaker(self.database.backend.for_sessions(engine), expire_on_commit=False))
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -118,7 +119,7 @@ class AsyncDatabaseManager(AsyncWritingManager):
     async def _read(self, session: AsyncSession | None, work: Callable[..., R], *arguments: Any) -> R:
         if session is not None:
             return await (await session.connection()).run_sync(work, *arguments)
-        if is_absent(self.database.url):  # connecting would make the file
+        if self.database.backend.is_absent(self.database.url):  # connecting would make the file
             with empty_database() as connection:
                 return work(connection, *arguments)
         async with self.engine.connect() as connection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlhelpers.engines import is_absent
 from sqlhelpers.managers.base import BaseManager
 from sqlhelpers.migrations.state import single_revision
 
@@ -52,7 +51,7 @@ class AsyncMigratingManager(BaseManager):
 
     async def _change_existing(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
         """Do as ``_change``, and make no database where there is none."""
-        if is_absent(self.database.url):  # connecting would make the file
+        if self.database.backend.is_absent(self.database.url):  # connecting would make the file
             return self.database.change_nothing(work, *arguments, **options)
         return await self._change(work, *arguments, **options)
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from sqlhelpers import urls
+from sqlhelpers.backends import Backend, Lock, backend_of, connected, empty_database
 from sqlhelpers.config import cache_folder
-from sqlhelpers.engines import database_url, default_hooks, empty_database, refuse_hidden_tables
+from sqlhelpers.discovery import Hooks
+from sqlhelpers.engines import database_url
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, InvalidURL, MigrationsNotFound
 from sqlhelpers.migrations.revisions import RevisionFiles, Revisions
-from sqlhelpers.migrations.running import Lock, alembic_alone, connected, only_run, report_if_up_to_date
+from sqlhelpers.migrations.running import alembic_alone, only_run, report_if_up_to_date
 from sqlhelpers.migrations.state import History, current_revisions, named, position, read_journal, read_status, traces
 from sqlhelpers.suggestions import unknown_app
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
     from sqlalchemy.orm import DeclarativeBase
 
+    from sqlhelpers.backends import Client
     from sqlhelpers.config import DatabaseSettings
-    from sqlhelpers.discovery import Hooks
     from sqlhelpers.migrations.running import Progress, Run, Script
     from sqlhelpers.reports import DatabaseReport, Finding, JournalEntry, Position, Trace
 
@@ -67,7 +69,7 @@ class ConfiguredDatabase:
             return (history,)
 
         tables = base_model.metadata.tables.values()  # a view: more may come
-        return cls("default", settings, one_history, default_hooks(), partial(contains, tables))
+        return cls("default", settings, one_history, Hooks(), partial(contains, tables))
 
     @property
     def histories(self) -> Sequence[History]:
@@ -89,7 +91,7 @@ class ConfiguredDatabase:
         """Return the URL for an ``env.py`` that connects for itself."""
         aio = history.revisions is not None and history.revisions.has_async_environment
         try:
-            return urls.resolve(self.url, aio=aio, drivers=self.hooks.drivers())
+            return self.backend.resolve(self.url, aio=aio)
         except DriverNotInstalled:
             return self.url
 
@@ -97,6 +99,21 @@ class ConfiguredDatabase:
     def url(self) -> URL:
         """The URL, not yet resolved to a driver."""
         return database_url(self.bind, self.settings, self.hooks)
+
+    @property
+    def backend(self) -> Backend:
+        """What is particular to databases of this kind."""
+        return self.hooks.backend(self.url)
+
+    def client(self, arguments: Sequence[str] = ()) -> Client:
+        """Return the command-line client for the database, with arguments of the user's own behind ours.
+
+        Raises:
+            ConfigurationError: there is no such program, or none is known for the kind of database.
+            DatabaseFailure: the file of SQLite is not there.
+        """
+        connect_args = self.settings.sqlalchemy.connect_args or {}
+        return self.backend.client(self.bind, self.url, connect_args, arguments)
 
     @property
     def has_sync_driver(self) -> bool:
@@ -237,15 +254,11 @@ class Database(ConfiguredDatabase):
             return work(connection, self._run(connection, Lock()), *arguments, **options)
 
     def _run(self, connection: Connection, lock: Lock, progress: Progress | None = None) -> Run:
-        from sqlhelpers.migrations.running import Run, SchemaLimits
+        from sqlhelpers.migrations.running import Run
 
-        alembic = self.settings.alembic
-        limits = SchemaLimits(
-            connection,
-            alembic.ddl_lock_timeout,
-            alembic.ddl_statement_timeout,
-            is_pooled=self.settings.pooler is not None,
-        )
+        alembic, is_pooled = self.settings.alembic, self.settings.pooler is not None
+        waits = alembic.ddl_lock_timeout, alembic.ddl_statement_timeout
+        limits = backend_of(connection).revision_limits(connection, *waits, is_pooled=is_pooled)
         return Run(self.bind, self.shown, self.hooks, lock, limits, self.settings.lock_timeout, progress)
 
     def alembic_alone(self) -> AbstractContextManager[None]:
@@ -263,21 +276,21 @@ class Database(ConfiguredDatabase):
     def positions(self, connection: Connection, app: Apps = None) -> tuple[Position, ...]:
         """Return where the database is in the history of one app or several, or of every app that has migrations."""
         histories = self.chosen(app)
-        refuse_hidden_tables(connection, [history.version_table for history in histories])
+        backend_of(connection).refuse_hidden_tables(connection, [history.version_table for history in histories])
         return tuple(position(connection, self.bind, history) for history in histories)
 
     def traces(self, connection: Connection, revision: str, app: str | None = None) -> tuple[Trace, ...]:
         """Return what the database knows of a revision, or of each of the several that its name stands for."""
         history = self.history(app)
         names = [info.revision for info in named(history, revision)]
-        refuse_hidden_tables(connection, [history.version_table])
+        backend_of(connection).refuse_hidden_tables(connection, [history.version_table])
         entries = [each for each in self.journal(connection) if each.app == history.app]
         return traces(connection, self.bind, history, names, entries)
 
     def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
         """Return the revisions that the database is at."""
         history = self.history(app)
-        refuse_hidden_tables(connection, [history.version_table])
+        backend_of(connection).refuse_hidden_tables(connection, [history.version_table])
         return current_revisions(connection, history)
 
     def read(self, connection: Connection) -> DatabaseReport:

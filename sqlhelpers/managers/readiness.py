@@ -36,10 +36,10 @@ from sqlalchemy import Integer, column, exc, literal_column, select, table, unio
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
-from sqlhelpers.engines import failures_named
+from sqlhelpers.backends import Meaning, meanings_of
+from sqlhelpers.engines import failures_named, http_error_for
 from sqlhelpers.exceptions import DatabaseFailure, SqlhelpersError
 from sqlhelpers.reports import Readiness
-from sqlhelpers.sessions import codes_of, http_error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -90,7 +90,7 @@ def read_readiness(connection: Connection, bind: str, expected: Expected) -> Rea
     try:
         rows: Sequence[Any] = connection.execute(expected.query).all()
     except DBAPIError as error:
-        if not _is_missing(error):
+        if Meaning.NO_TABLE not in meanings_of(error):
             raise
         return Readiness(bind, is_ready=False, detail="not set up")
     details = {"up to date"}
@@ -188,17 +188,8 @@ def _detail(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, DBAPIError):
-        if codes_of(error) & _SQLITE_LOCKED:
+        if Meaning.LOCKED in meanings_of(error):
             return "locked"
         if error.statement is not None and http_error_for(error) is None:
             return "failed"
     return "unreachable"
-
-
-def _is_missing(error: DBAPIError) -> bool:
-    """Tell whether an error says that there is no such table, or no such schema."""
-    return bool(codes_of(error) & _NO_TABLE) or "no such table" in str(error.orig)
-
-
-_NO_TABLE = frozenset(("42P01", "3F000", 1146))  # PostgreSQL's undefined_table, invalid_schema_name; ER_NO_SUCH_TABLE
-_SQLITE_LOCKED = frozenset((5, 6))  # SQLITE_BUSY, SQLITE_LOCKED

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import inspect
 
-from sqlhelpers.engines import empty_database, for_sessions, is_absent, make_engine, wait_for
+from sqlhelpers.backends import empty_database
+from sqlhelpers.engines import make_engine, wait_for
 from sqlhelpers.managers.writing import WritingManager
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class DatabaseManager(WritingManager):
         """The session factory. Who calls it also commits and closes; ``session()`` does both."""
         from sqlalchemy.orm import sessionmaker
 
-        return sessionmaker(for_sessions(self.engine))
+        return sessionmaker(self.database.backend.for_sessions(self.engine))
 
     @contextmanager
     def session(self) -> Iterator[orm.Session]:
@@ -74,7 +75,7 @@ class DatabaseManager(WritingManager):
     def _read(self, session: orm.Session | None, work: Callable[..., R], *arguments: Any) -> R:
         if session is not None:
             return work(session.connection(), *arguments)
-        if is_absent(self.database.url):  # connecting would make the file
+        if self.database.backend.is_absent(self.database.url):  # connecting would make the file
             with empty_database() as connection:
                 return work(connection, *arguments)
         with self.engine.connect() as connection:
@@ -115,11 +116,6 @@ class DatabaseManager(WritingManager):
 
     def __exit__(self, *_: object) -> None:
         self.dispose()
-
-
-def is_sqlite(bind: Engine | Connection) -> bool:
-    """Tell whether the database is SQLite. For use in revisions: ``is_sqlite(op.get_bind())``."""
-    return bind.dialect.name == "sqlite"
 
 
 def exists_in_db(bind: Engine | Connection, tablename: str, columnname: str | None = None) -> bool:

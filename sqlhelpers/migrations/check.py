@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateSchema
 
-from sqlhelpers.engines import connected_once, make_scratch_engine, schema_transaction
+from sqlhelpers.backends import backend_of
+from sqlhelpers.engines import make_scratch_engine
 from sqlhelpers.exceptions import MultipleHeads, SqlhelpersError
-from sqlhelpers.migrations.running import Lock, connected, create_tables, upgrade
+from sqlhelpers.migrations.running import create_tables, upgrade
 from sqlhelpers.migrations.state import differences, read_app, shape, shape_differences
 from sqlhelpers.reports import DatabaseStatus, Finding
 
@@ -36,7 +37,6 @@ _log = logging.getLogger(__name__)
 
 #: How the names of scratch databases begin.
 PREFIX = "sqlhelpers_scratch_"
-_FORCES = (13,)  # the version of PostgreSQL
 
 
 @contextmanager
@@ -46,35 +46,22 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
     Raises:
         SQLAlchemyError: the role may not create databases.
     """
-    if engine.dialect.name == "sqlite":
-        with connected_once(make_scratch_engine(bind, settings, hooks, None, aio=False)) as connection:
-            yield connection
-        return
     name = PREFIX + secrets.token_hex(6)
-    with connected(engine, Lock()) as administering:
-        administering.execution_options(isolation_level="AUTOCOMMIT")
-        administering.exec_driver_sql(f"CREATE DATABASE {name}")
-        try:
-            aio = engine.dialect.is_async
-            with connected_once(make_scratch_engine(bind, settings, hooks, name, aio=aio)) as connection:
-                yield connection
-        finally:
-            _drop(administering, name)
 
+    def make(database: str | None) -> Engine:
+        aio = database is not None and engine.dialect.is_async
+        return make_scratch_engine(bind, settings, hooks, database, aio=aio)
 
-def _drop(administering: Connection, name: str) -> None:
-    dialect = administering.dialect
-    # a pooler may still keep a connection to it
-    force = " WITH (FORCE)" if dialect.name == "postgresql" and (dialect.server_version_info or ()) >= _FORCES else ""
-    try:
-        administering.exec_driver_sql(f"DROP DATABASE {name}{force}")
-    except DBAPIError as error:
-        _log.warning("the scratch database %s could not be dropped: %s", name, error.orig)
+    def failed(reason: str) -> None:
+        _log.warning("the scratch database %s could not be dropped: %s", name, reason)
+
+    with backend_of(engine).scratch(engine, name, make, failed) as connection:
+        yield connection
 
 
 def create_schemas(connection: Connection, histories: Iterable[History]) -> None:
     """Create the schemas that tables and positions of the histories are in, which revisions find there as a rule."""
-    if connection.dialect.name != "sqlite":
+    if backend_of(connection).has_schemas:
         names = {table.schema for history in histories for table in history.tables}
         for name in names | {history.version_table_schema for history in histories}:
             if name:
@@ -153,7 +140,7 @@ def _is_comparable(history: History) -> bool:
 def _shapes(histories: Sequence[History], scratch: Scratch, by_revisions: Sequence[History]) -> list[dict[str, str]]:
     with scratch() as (connection, run):
         create_schemas(connection, histories)
-        with schema_transaction(connection, run.patience):
+        with backend_of(connection).schema_transaction(connection, run.patience):
             for history in histories:
                 if history in by_revisions:
                     upgrade(connection, run, history)
@@ -175,7 +162,7 @@ def compare_with_revision(
     """
     with scratch() as (empty, run):
         create_schemas(empty, [history, *others])
-        with schema_transaction(empty, run.patience):
+        with backend_of(empty).schema_transaction(empty, run.patience):
             for other in others:
                 create_tables(empty, run, replace(other, revisions=None))
             upgrade(empty, run, history, revision)

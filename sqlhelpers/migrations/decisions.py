@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import MetaData, inspect
 
-from sqlhelpers.engines import refuse_hidden_tables, schema_transaction
+from sqlhelpers.backends import backend_of
 from sqlhelpers.exceptions import AppError, Refused
 from sqlhelpers.migrations.running import stamp
 from sqlhelpers.migrations.state import (
@@ -67,7 +67,7 @@ def adopt(
         revision = named[0]
     found = compare(connection, history, revision) if revision else ()  # in a database of its own
     connection.rollback()
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         report = read_app(connection, history)
         if report.status is not DatabaseStatus.UNVERSIONED:
             raise Refused(_nothing_to_adopt(report))
@@ -101,7 +101,7 @@ def stamp_position(
         Refused: a revision was interrupted, is recorded elsewhere, or is unknown; nothing was changed.
         AppError: there is no such revision.
     """
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         found = [_refuse_stamp(connection, history, purge=purge) for history in histories]
         moved = []
         for history, before in zip(histories, found, strict=True):
@@ -119,7 +119,7 @@ def stamp_position(
 def _refuse_stamp(connection: Connection, history: History, *, purge: bool) -> tuple[str, ...]:
     """Return what is recorded, if it may be changed."""
     revisions = history.require_revisions()
-    refuse_hidden_tables(connection, [history.version_table])
+    backend_of(connection).refuse_hidden_tables(connection, [history.version_table])
     report = read_app(connection, history)
     unknown = revisions.unknown(report.current)
     is_elsewhere = not report.current and misplaced(connection, history)
@@ -166,7 +166,7 @@ def repair(connection: Connection, run: Run, history: History, *, applied: bool)
     Raises:
         Refused: nothing was interrupted.
     """
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         is_there = history.journaled and ExistingTables(connection).has(JOURNAL, history.version_table_schema)
         entry = history.journal.interrupted(connection) if is_there else None
         if entry is None:
@@ -201,7 +201,7 @@ def drop(connection: Connection, run: Run, histories: Sequence[History]) -> None
     for history in histories:
         if history.revisions and not history.tables:
             raise AppError(f"{history.revisions.folder} has no models beside it that would tell what to drop")
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         _refuse_referenced(connection, [table for history in histories for table in history.tables])
         for history in histories:
             _forget_position(connection, history)
@@ -244,7 +244,7 @@ def retire(connection: Connection, run: Run, app: str, installed: Sequence[Histo
         Refused: nothing here belongs to such an app, or the journal does not know its tables.
     """
     version_table = version_table_of(app)
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         schemas = sorted({None, *(each.version_table_schema for each in installed)}, key=str)
         found = [schema for schema in schemas if inspect(connection).has_table(version_table, schema)]
         journals = [journal for schema in schemas if (journal := Journal(schema, app)).entries(connection)]

@@ -77,7 +77,7 @@ def test_a_healthy_database_is_told_so(server_and_url, kind, doctor, monkeypatch
     sync(url)
     before = snapshot(url)
     if kind == "async":
-        monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name in ("asyncpg", "asyncmy") or None)
+        monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda name: name in ("asyncpg", "asyncmy") or None)
     status, rows = doctor(url)
 
     assert status == 0, rows

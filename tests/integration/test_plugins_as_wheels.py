@@ -143,7 +143,7 @@ def test_before_sync_that_raises_refuses_the_run(install):
     [
         ("sqlhelpers_resolve_url", "a URL as text"),
         ("sqlhelpers_engine_options", "a mapping"),
-        ("sqlhelpers_register_drivers", "a mapping of dialect to Drivers"),
+        ("sqlhelpers_register_backend", "a Backend or a list of them"),
     ],
 )
 def test_a_hook_that_returns_a_wrong_type(install, hook, expected):

@@ -364,10 +364,10 @@ def test_tables_of_nobody_are_left_alone(url, kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("_WATCHES_ITS_CLIENT", (99,)), ("_TELL_POSTGRES_14", ", set_config('no_setting', '', true)")]
+    ("name", "value"), [("_WATCHES_ITS_CLIENT", (99,)), ("_TELL_14", ", set_config('no_setting', '', true)")]
 )
 def test_a_server_that_cannot_watch_its_client(postgres_url, kind, shop, monkeypatch, name, value):  # noqa: ARG001
     """One that is older, or whose operating system does not tell, is not asked to."""
-    monkeypatch.setattr(f"sqlhelpers.migrations.running.limits.{name}", value)
+    monkeypatch.setattr(f"sqlhelpers.backends.postgresql.{name}", value)
 
     assert sync(kind, postgres_url).result is SyncResult.CREATED

@@ -34,7 +34,7 @@ def dev_url(postgres_server):
 def test_without_a_sync_driver(project, dev_url, tmp_path, monkeypatch):
     """A project that has only asyncpg needs no other: databases are made and isolated with it."""
     write_shop(project.folder)
-    monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name == "asyncpg" or None)
+    monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda name: name == "asyncpg" or None)
 
     async def add_and_count(kit):
         async with kit.runtime.async_manager().session() as session:
@@ -154,7 +154,7 @@ def test_the_server_of_a_run(dev_url):
 
 def test_a_server_is_waited_for_with_the_driver_that_is_there(dev_url, monkeypatch):
     """An async one will do."""
-    monkeypatch.setattr("sqlhelpers.urls.find_spec", lambda name: name == "asyncpg" or None)
+    monkeypatch.setattr("sqlhelpers.backends.base.find_spec", lambda name: name == "asyncpg" or None)
     _wait_for(dev_url)
 
     assert rows(dev_url, "SELECT 1") == [(1,)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import PlainTextResponse
 
 from sqlhelpers import Adapter, Runtime, hookimpl
+from sqlhelpers.engines import TRANSLATED, http_error_for
 from sqlhelpers.exceptions import ConfigurationError
-from sqlhelpers.sessions import TRANSLATED, http_error_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

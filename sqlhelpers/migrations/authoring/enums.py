@@ -17,6 +17,8 @@ from alembic.operations.ops import (
 )
 from sqlalchemy import Column, Enum, TypeDecorator, inspect
 
+from sqlhelpers.backends import PostgreSQL, backend_of, built_in
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
@@ -48,7 +50,7 @@ class TypeNames:
         if kind != "type":
             return False
         key = enumeration_key(item)
-        if key in self.existing and context.dialect.name == "postgresql":
+        if key in self.existing and built_in(context.dialect.name).has_enum_types:
             context.imports.add("from sqlalchemy.dialects import postgresql")
             schema = f", schema={item.schema!r}" if item.schema else ""
             return f"postgresql.ENUM({', '.join(map(repr, item.enums))}, name={item.name!r}{schema}, create_type=False)"
@@ -130,7 +132,7 @@ def _render_label(_: AutogenContext, op: _LabelOp) -> list[str]:
     quoted = ".".join(f'"{part}"' for part in (op.type.schema, op.type.name) if part)
     place = f" BEFORE {_text(op.before)}" if op.before else ""
     statement = f"ALTER TYPE {quoted} ADD VALUE IF NOT EXISTS {_text(op.label)}{place}"
-    return ['if op.get_context().dialect.name == "postgresql":', f"op.execute({statement!r})", ""]
+    return [f"if op.get_context().dialect.name == {PostgreSQL.names[0]!r}:", f"op.execute({statement!r})", ""]
 
 
 def _text(label: str) -> str:
@@ -159,13 +161,13 @@ def tend(connection: Connection, history: History, script: MigrationScript, exis
     assert script.upgrade_ops is not None
     assert script.downgrade_ops is not None
     used = [_Place(table.fullname, each.name, each.type) for table in history.tables for each in table.columns]
-    is_postgresql = connection.dialect.name == "postgresql"
-    added, created, dropped = _changes(script.upgrade_ops.ops, alters=is_postgresql)
+    has_enum_types = backend_of(connection).has_enum_types
+    added, created, dropped = _changes(script.upgrade_ops.ops, alters=has_enum_types)
     coming = {each[:2] for each in (*added, *created)}
     settled = {each.key for each in used if each[:2] not in coming}
     by_tables = _types(created, settled)
     by_columns = _types(added, settled | by_tables.keys())
-    gone = _types(dropped, {each.key for each in used}) if is_postgresql else {}
+    gone = _types(dropped, {each.key for each in used}) if has_enum_types else {}
     remade_by_tables = _types(_changes(script.downgrade_ops.ops, alters=False)[1], set())
     existing.update(_types((*used, *dropped), {*by_tables, *by_columns, *gone}))
     upgrade, downgrade = script.upgrade_ops.ops, script.downgrade_ops.ops
@@ -173,7 +175,7 @@ def tend(connection: Connection, history: History, script: MigrationScript, exis
     upgrade += [_TypeOp(type_, makes=False) for type_ in gone.values()]
     downgrade[:0] = [_TypeOp(type_, makes=True) for key, type_ in gone.items() if key not in remade_by_tables]
     downgrade += [_TypeOp(type_, makes=False) for type_ in {**by_tables, **by_columns}.values()]
-    return tuple(_tend_labels(connection, used, script)) if is_postgresql else ()
+    return tuple(_tend_labels(connection, used, script)) if has_enum_types else ()
 
 
 def _types(places: Iterable[_Place], known: Collection[_Key | None]) -> dict[_Key, Enum]:

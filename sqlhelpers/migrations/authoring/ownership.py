@@ -13,7 +13,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from sqlhelpers import urls
-from sqlhelpers.engines import schema_transaction
+from sqlhelpers.backends import backend_of
 from sqlhelpers.exceptions import DatabaseFailure, Refused, SqlhelpersError
 from sqlhelpers.migrations import create_schemas
 from sqlhelpers.migrations.running import create_tables, upgrade
@@ -57,7 +57,7 @@ def migrated(
     try:
         with database.scratch(connection.engine) as (empty, run):
             create_schemas(empty, [*before, history])
-            with schema_transaction(empty, run.patience):
+            with backend_of(empty).schema_transaction(empty, run.patience):
                 for other in before:  # whose tables those of the app may refer to
                     create_tables(empty, run, replace(other, revisions=None))
                 there = _unowned(empty, histories)

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 from sqlhelpers.faces import lazily
 
 if TYPE_CHECKING:
-    from sqlhelpers.migrations.running.limits import NoLimits as NoLimits
-    from sqlhelpers.migrations.running.limits import SchemaLimits as SchemaLimits
-    from sqlhelpers.migrations.running.locks import Lock as Lock
     from sqlhelpers.migrations.running.locks import alembic_alone as alembic_alone
-    from sqlhelpers.migrations.running.locks import connected as connected
     from sqlhelpers.migrations.running.locks import holder_of as holder_of
-    from sqlhelpers.migrations.running.locks import me as me
     from sqlhelpers.migrations.running.locks import only_run as only_run
     from sqlhelpers.migrations.running.offline import Script as Script
     from sqlhelpers.migrations.running.offline import all_as_sql as all_as_sql
@@ -32,21 +27,16 @@ if TYPE_CHECKING:
     from sqlhelpers.migrations.running.sync import upgrade_database as upgrade_database
 
 __all__ = [
-    "Lock",
-    "NoLimits",
     "Progress",
     "Run",
-    "SchemaLimits",
     "Script",
     "Steps",
     "alembic_alone",
     "all_as_sql",
-    "connected",
     "create_database",
     "create_tables",
     "downgrade_database",
     "holder_of",
-    "me",
     "only_run",
     "report_if_up_to_date",
     "run_in",
@@ -60,8 +50,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "limits": ("NoLimits", "SchemaLimits"),
-        "locks": ("Lock", "alembic_alone", "connected", "holder_of", "me", "only_run"),
+        "locks": ("alembic_alone", "holder_of", "only_run"),
         "offline": ("Script", "all_as_sql", "work_offline"),
         "run": ("Progress", "Run", "Steps", "run_in"),
         "sync": (

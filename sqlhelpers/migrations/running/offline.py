@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from sqlhelpers.backends import built_in
 from sqlhelpers.exceptions import MigrationFailed
 from sqlhelpers.migrations.running.run import kept
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     #: Given where an empty database is, and Alembic's context, returns the steps to take. It may do all by itself.
     Work = Callable[[Any, MigrationContext], Iterable[RevisionStep]]
-
-
-_HAVE_IF_NOT_EXISTS = ("mariadb", "mysql", "postgresql", "sqlite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,19 +91,19 @@ def as_sql(history: History, dialect: str, wanted: Script) -> str:
 
 def _written(history: History, dialect: str, wanted: Script, start: tuple[str, ...], running: list[str]) -> str:
     script, written, version_table = history.require_revisions().script, StringIO(), ""
+    backend = built_in(dialect)
 
     def steps(heads: Any, context: MigrationContext) -> Iterator[Any]:
         nonlocal version_table
         version_table = context.dialect.identifier_preparer.format_table(context._version)
-        if dialect == "postgresql":
-            vars(context.dialect)["_backslash_escapes"] = False  # SQLAlchemy believes the server, once it is connected
+        backend.prepare_offline(context.dialect)
         for step in wanted.steps(script, heads):
             running.extend([] if wanted.action == "stamp" else [step.revision.revision])
             yield step
 
     work_offline(history, dialect, steps, written, wanted.x, starting_rev=start or None, tag=wanted.tag)
     text = written.getvalue()
-    if dialect in _HAVE_IF_NOT_EXISTS:  # it stays when all is undone
+    if backend.has_if_not_exists:  # it stays when all is undone
         text = text.replace(f"CREATE TABLE {version_table} (", f"CREATE TABLE IF NOT EXISTS {version_table} (", 1)
     return text
 
@@ -141,7 +139,7 @@ def work_offline(
         "dialect_name": dialect,
         "dialect_opts": {"paramstyle": "named"},
         "output_buffer": written,
-        **({"transactional_ddl": True} if dialect == "sqlite" else {}),
+        **({"transactional_ddl": True} if built_in(dialect).undoes_ddl else {}),
         **options,
     }
     with EnvironmentContext(config, script, fn=work, as_sql=True, literal_binds=True, **given) as environment:

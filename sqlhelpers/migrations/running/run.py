@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
 from sqlhelpers import interrupts
-from sqlhelpers.engines import undoes_ddl
+from sqlhelpers.backends import backend_of
 from sqlhelpers.exceptions import AppError, DatabaseFailure, MigrationFailed, SqlhelpersError
 from sqlhelpers.migrations.state import current_revisions
 
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext, RevisionStep
     from sqlalchemy.engine import Connection
 
+    from sqlhelpers.backends import Lock, RevisionLimits
     from sqlhelpers.discovery import Hooks
-    from sqlhelpers.migrations.running.limits import SchemaLimits
-    from sqlhelpers.migrations.running.locks import Lock
     from sqlhelpers.migrations.state import History
 
     #: Told before each revision runs: the app, the revision, its place among those to run (from 1), their number.
@@ -45,7 +44,7 @@ def run_in(environment: EnvironmentContext, connection: Connection, steps: Steps
         steps: told of each revision that was run.
         options: for ``configure``.
     """
-    if not undoes_ddl(connection):
+    if not backend_of(connection).undoes_ddl:
         connection.commit()  # Alembic then commits after each revision, as its DDL does
         environment.configure(connection=connection, on_version_apply=steps.applied, **options)
     else:
@@ -106,7 +105,7 @@ class Run:
     url: str
     hooks: Hooks
     lock: Lock
-    limits: SchemaLimits
+    limits: RevisionLimits
     patience: float
     progress: Progress | None = None
     tag: str | None = None
@@ -177,7 +176,7 @@ class Steps:
         self.running: Any = None
         self._entry: int | None = None
         self._statements = 0
-        self._commits = not undoes_ddl(connection)
+        self._commits = not backend_of(connection).undoes_ddl
         self._foreign = history.require_revisions().has_environment  # it may use a connection of its own
         self._late: list[Any] = []
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import NoReferencedTableError, SQLAlchemyError
 
-from sqlhelpers.engines import schema_transaction, undoes_ddl, without_waiting
+from sqlhelpers.backends import backend_of
 from sqlhelpers.exceptions import AppError, DatabaseFailure
-from sqlhelpers.migrations.running.locks import close, may_look_first
-from sqlhelpers.migrations.running.pipelines import in_pipeline
+from sqlhelpers.migrations.running.locks import may_look_first
 from sqlhelpers.migrations.running.run import take_steps
 from sqlhelpers.migrations.state import ExistingTables, current_revisions, read_app, read_status, refuse_doubtful
 from sqlhelpers.reports import DatabaseStatus, Movement, SyncResult
@@ -42,17 +39,16 @@ def report_if_up_to_date(
         found = _read(connection, bind, url, histories)
         if found is None or any(each.status is not DatabaseStatus.UP_TO_DATE or each.detail for each in found.apps):
             return None
-        if connection.dialect.driver != "aiosqlite":  # its thread may outlive the loop, if nobody waits for its end
-            close(connection)  # of many databases, it would stay open until the last is done
+        backend_of(connection).close_idle(connection)  # of many databases, it would stay open until the last is done
     return replace(found, apps=tuple(replace(each, result=SyncResult.ALREADY_UP_TO_DATE) for each in found.apps))
 
 
 def _read(connection: Connection, bind: str, url: str, histories: Sequence[History]) -> DatabaseReport | None:
     """Return what is found; None if it cannot be read, which is for a run to tell of, or to wait for."""
-    if not undoes_ddl(connection) and not all(each.revisions for each in histories):
+    if not backend_of(connection).undoes_ddl and not all(each.revisions for each in histories):
         return None  # another run may be about to make the indexes of tables that are there
     try:
-        with without_waiting(connection) if connection.dialect.name == "sqlite" else nullcontext():
+        with backend_of(connection).without_waiting(connection):
             return read_status(connection, bind, url, histories)
     except (SQLAlchemyError, OSError):
         return None
@@ -72,7 +68,7 @@ def sync_database(connection: Connection, run: Run, histories: Sequence[History]
         StateRefused: an app is in a state that only a person can resolve; nothing was changed.
         MigrationFailed: a revision raised.
     """
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         found = _undoubted(connection, run, histories)
         run.hooks.before_sync(run.bind, connection, found)
         done = []
@@ -100,7 +96,7 @@ def create_database(connection: Connection, run: Run, histories: Sequence[Histor
     Raises:
         StateRefused: there are tables already, and no revision says in which shape.
     """
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         report = _undoubted(connection, run, histories)
         for history, app in zip(histories, report.apps, strict=True):
             if app.status is DatabaseStatus.NO_INFO:
@@ -134,7 +130,7 @@ def upgrade_database(
         MigrationFailed: a revision raised.
     """
     run = replace(run, tag=tag, x=tuple(x))
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         _undoubted(connection, run, histories)
         moved = [_move(connection, run, history, "upgrade", target) for history in histories]
         reached = tuple(replace(each, behind=_behind(connection, each, histories, installed)) for each in moved)
@@ -167,7 +163,7 @@ def downgrade_database(
 ) -> tuple[Movement, ...]:
     """Undo the revisions after ``target``, of the last history first; otherwise as ``upgrade_database``."""
     run = replace(run, tag=tag, x=tuple(x))
-    with schema_transaction(connection, run.patience):
+    with backend_of(connection).schema_transaction(connection, run.patience):
         _undoubted(connection, run, histories)
         moved = [_move(connection, run, history, "downgrade", target) for history in reversed(histories)]
         run.checkpoint()
@@ -200,15 +196,14 @@ def create_tables(connection: Connection, run: Run, history: History) -> None:
     run.limits.apply()
     if history.journaled and head:
         entry = history.journal.begin(connection, "create", head)
-        if not undoes_ddl(connection):
+        if not backend_of(connection).undoes_ddl:
             connection.commit()
     existing = ExistingTables(connection)
     try:
         for metadata, tables in history.metadatas.items():
             taken = existing.taken(tables)
             missing = [table for table in tables if table not in taken]
-            check = _unless_a_type_is_there()
-            in_pipeline(connection, partial(metadata.create_all, connection, tables=missing, checkfirst=check))
+            metadata.create_all(connection, tables=missing, checkfirst=_unless_a_type_is_there())
     except NoReferencedTableError as error:
         raise AppError(f"app {history.app!r}: {error}") from error
     if head:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Table, inspect
 
+from sqlhelpers.backends import built_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 #: How Alembic tells an empty text that SQLite has as a default.
 _EMPTY = {"('')": "''"}
-#: What MySQL and MariaDB store for what was written.
-_SAME = {"now": "current_timestamp", "true": "1", "false": "0"}
 
 
 def differences(connection: Connection, history: History) -> tuple[str, ...]:
@@ -42,10 +42,10 @@ def settle_defaults(context: MigrationContext) -> None:
     What the settings of a context could be told would be called for generated columns too, and fail there.
     """
     impl, usual = context.impl, context.impl.compare_server_default
-    is_mysql = context.dialect.name in ("mysql", "mariadb")
+    backend = built_in(context.dialect.name)
 
     def differs(found_column: Any, column: Any, wanted: str | None, found: str | None) -> bool:
-        if found and wanted and is_mysql and _plain(found) == _plain(wanted):
+        if found and wanted and backend.is_same_default(found, wanted):
             return False
         text = getattr(column.server_default, "arg", None)
         if found and isinstance(text, str) and (not text or "'" in text.strip("'")):
@@ -59,11 +59,6 @@ def settle_defaults(context: MigrationContext) -> None:
 
 
 _LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'(?:::.*)?$", re.DOTALL)
-
-
-def _plain(default: str) -> str:
-    text = default.strip("'\"()").lower().removesuffix("()").removesuffix("(")
-    return _SAME.get(text, text)
 
 
 def primary_keys(connection: Connection, history: History) -> Iterator[str]:

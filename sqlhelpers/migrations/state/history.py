@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 
-from sqlhelpers.engines import refuse_hidden_tables
+from sqlhelpers.backends import backend_of
 from sqlhelpers.exceptions import AppError, Refused, StateRefused
 from sqlhelpers.migrations.state.journal import JOURNAL, Journal
 from sqlhelpers.reports import AppReport, DatabaseReport, DatabaseStatus
@@ -28,7 +28,7 @@ class ExistingTables:
 
     def __init__(self, connection: Connection) -> None:
         self._inspector = inspect(connection)
-        self._is_mysql = connection.dialect.name in ("mysql", "mariadb")
+        self._hides_tables = backend_of(connection).hides_tables
         self._by_schema: dict[str | None, frozenset[str]] = {}
 
     def names(self, schema: str | None = None) -> frozenset[str]:
@@ -42,7 +42,7 @@ class ExistingTables:
         if name in self.names(schema):
             return True
         # MySQL leaves out what the role may not read, which is an error when it is asked for by name
-        is_near = self._is_mysql or any(each.lower() == name.lower() for each in self.names(schema))
+        is_near = self._hides_tables or any(each.lower() == name.lower() for each in self.names(schema))
         return is_near and self._inspector.has_table(name, schema)  # the server knows whether that is the same name
 
     def taken(self, tables: Iterable[Table]) -> list[Table]:
@@ -216,7 +216,7 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
         PermissionError: tables are hidden from the role that is connected.
     """
     names = {table.name for history in histories for table in history.tables}
-    refuse_hidden_tables(connection, names | {history.version_table for history in histories})
+    backend_of(connection).refuse_hidden_tables(connection, names | {history.version_table for history in histories})
     existing = ExistingTables(connection)
     reports = tuple(read_app(connection, history, existing) for history in histories)
     known = {history.version_table for history in histories}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, TypeDecorator, inspect, select
 
+from sqlhelpers.backends import built_in
 from sqlhelpers.migrations.revisions import checksum_of
 from sqlhelpers.reports import JournalEntry
 
@@ -34,11 +35,7 @@ class _When(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name not in ("mysql", "mariadb"):
-            return super().load_dialect_impl(dialect)
-        from sqlalchemy.dialects.mysql import DATETIME
-
-        return dialect.type_descriptor(DATETIME(fsp=6))
+        return dialect.type_descriptor(built_in(dialect.name).timestamp_type())
 
 
 @cache
@@ -105,7 +102,7 @@ class Journal:
             revision: the revision that it is about.
             path: the file of the revision.
         """
-        from sqlhelpers.migrations.running import me
+        from sqlhelpers.backends import process_identity
 
         self._table.create(connection, checkfirst=True)
         result = connection.execute(
@@ -115,7 +112,7 @@ class Journal:
                 revision=revision,
                 checksum=checksum(path) if path else None,
                 begun=_now(),
-                who=me()[:255],
+                who=process_identity()[:255],
                 version=version("sqlhelpers"),
                 tables=self._tables,
             )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import exc
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoResultFound, OperationalError
 
+from sqlhelpers.backends import Meaning, codes_of, meanings_of
 from sqlhelpers.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -77,33 +78,14 @@ def _answer_to(error: BaseException) -> HttpError | None:
     if isinstance(error, exc.TimeoutError):
         return _UNAVAILABLE
     if isinstance(error, DBAPIError):
-        codes = codes_of(error)
-        if error.connection_invalidated or _is_out_of_reach(error, codes):
+        if error.connection_invalidated or _is_out_of_reach(error):
             return _UNAVAILABLE
-        if isinstance(error, IntegrityError) and codes & _UNIQUE:
+        if isinstance(error, IntegrityError) and Meaning.UNIQUE in meanings_of(error):
             return _CONFLICT
     return None
 
 
-def _is_out_of_reach(error: DBAPIError, codes: set[Any]) -> bool:
-    if not codes:  # drivers number what a server says
+def _is_out_of_reach(error: DBAPIError) -> bool:
+    if not codes_of(error):  # drivers number what a server says
         return isinstance(error, OperationalError)
-    return bool(codes & _OUT_OF_REACH) or any(str(code)[:2] in _OUT_OF_REACH_CLASSES for code in codes)
-
-
-def codes_of(error: DBAPIError) -> set[Any]:
-    """Return what the driver's error says that it is: an SQLSTATE of PostgreSQL, a number of MySQL or SQLite."""
-    original: Any = error.orig
-    code = getattr(original, "sqlite_errorcode", None)
-    found = {code, code & 0xFF} if code else {getattr(original, "sqlstate", None), getattr(original, "pgcode", None)}
-    if original is not None and original.args and isinstance(original.args[0], int):
-        found.add(original.args[0])
-    return found - {None}
-
-
-# SQLSTATE; ER_DUP_ENTRY and two like it; SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE and _ROWID
-_UNIQUE = frozenset(("23505", 1062, 1169, 1586, 1555, 2067, 2579))
-
-# the server starts, stops, or has no slot left; the same of MySQL, and what its clients say; SQLITE_BUSY and _CANTOPEN
-_OUT_OF_REACH = frozenset(("57P01", "57P02", "57P03", "57P05", 1040, 1053, 1203, 2002, 2003, 2006, 2013, 5, 14))
-_OUT_OF_REACH_CLASSES = ("08", "53")
+    return Meaning.UNAVAILABLE in meanings_of(error)

@@ -1,4 +1,4 @@
-"""Time limits of drivers: for connecting, for a ping of a pooled connection, and for one command.
+"""Time limits: of drivers, for a ping of a pooled connection and for one command, and of statements of revisions.
 
 Every wait for a server ends, also when the network swallows all packets. A server's own limits
 (``statement_timeout``) would not: nobody would hear of them.
@@ -7,8 +7,6 @@ Every wait for a server ends, also when the network swallows all packets. A serv
 from __future__ import annotations
 
 import asyncio
-import math
-import re
 import time
 from contextlib import suppress
 from functools import cache
@@ -16,21 +14,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-    from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
+    from sqlalchemy.engine import Connection, Engine, ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
     from sqlhelpers.config import DatabaseSettings
 
 _PING = 2.0  # seconds: a pooled connection that does not answer by then is replaced
 _CANCEL = 0.5  # seconds to tell the server that nobody waits any more
-_DAY = 86_400.0
 _LIMIT = "sqlhelpers_limit"  # in a connection's ``info``: the seconds, and the setting that they come from
 
 
@@ -42,35 +39,8 @@ def pause(seconds: float) -> None:
         time.sleep(seconds)
 
 
-def connect_arguments(url: URL, settings: DatabaseSettings) -> dict[str, Any]:
-    """Return the arguments that bound how long the driver of ``url`` takes to connect.
-
-    For SQLite it is how long a writer waits for another one: ``command_timeout``.
-    """
-    driver = url.get_driver_name()
-    if driver in ("pysqlite", "aiosqlite"):
-        return {"timeout": settings.command_timeout or _DAY}
-    hosts = url.query.get("host", "")
-    number = len(hosts) if isinstance(hosts, tuple) else 1 + hosts.count(",")
-    return _within(driver, settings.connect_timeout / (number if driver.startswith("psycopg") else 1))  # it is for each
-
-
-def _within(driver: str, seconds: float) -> dict[str, Any]:
-    if driver == "asyncpg":
-        return {"timeout": seconds}
-    if driver in ("psycopg", "psycopg2"):
-        return {"connect_timeout": max(2, math.ceil(seconds))}  # libpq waits two seconds at least
-    if driver in ("pymysql", "asyncmy"):
-        # the drivers bound the handshake as a read
-        timeouts = {"connect_timeout": seconds, "read_timeout": seconds}
-        return {**timeouts, "write_timeout": seconds} if driver == "pymysql" else timeouts
-    return {"connect_timeout": seconds} if driver == "aiomysql" else {}
-
-
 def bound(engine: Engine, settings: DatabaseSettings) -> None:
     """Let no wait for the server of ``engine`` outlast the limits in ``settings``."""
-    if engine.dialect.name == "sqlite":
-        return
     connecting = settings.connect_timeout
     chosen = settings.sqlalchemy.connect_args or {}
     command = chosen.get("command_timeout") or chosen.get("read_timeout") or settings.command_timeout
@@ -85,8 +55,6 @@ def bound(engine: Engine, settings: DatabaseSettings) -> None:
     event.listen(engine, "connect", while_connecting, insert=True)  # SQLAlchemy's first questions come after it
     event.listen(engine, "connect", once_connected)
     event.listen(engine, "handle_error", _explain)
-    if engine.driver in ("asyncmy", "aiomysql"):  # a polite end takes an await, which could be cancelled as well
-        engine.dialect.do_terminate = _hang_up  # type: ignore[assignment,method-assign]
     ping = engine.dialect.do_ping
 
     def do_ping(connection: DBAPIConnection) -> bool:
@@ -102,37 +70,6 @@ def bound(engine: Engine, settings: DatabaseSettings) -> None:
     engine.dialect.do_ping = do_ping  # type: ignore[assignment,method-assign]  # a ping has no event to bound it by
 
 
-def wait_for(engine: Engine, seconds: float) -> None:
-    """Wait until a server lets us in, at most for so many seconds; then raise what it said.
-
-    What will not pass by itself is raised at once: a wrong password, a database that does not exist.
-    """
-    deadline = time.monotonic() + seconds
-
-    def hurry(_: object, __: object, ___: object, arguments: dict[str, Any]) -> None:
-        for name, limit in _within(engine.driver, max(deadline - time.monotonic(), 1)).items():
-            arguments[name] = min(limit, arguments.get(name) or limit)
-
-    event.listen(engine, "do_connect", hurry)
-    try:
-        while True:
-            try:
-                with engine.connect():
-                    return
-            except (SQLAlchemyError, OSError) as error:
-                if _WILL_NOT_PASS.search(str(error)) or time.monotonic() >= deadline:
-                    raise
-            pause(_BETWEEN_ATTEMPTS)
-    finally:
-        event.remove(engine, "do_connect", hurry)
-
-
-_BETWEEN_ATTEMPTS = 0.25  # seconds
-_WILL_NOT_PASS = re.compile(
-    "authentication failed|pg_hba.conf|does not exist|access denied|unknown database", re.IGNORECASE
-)
-
-
 def limit_commands(connection: Connection, seconds: float, setting: str, *, cancels: bool = True) -> None:
     """Let every further command on ``connection`` take at most ``seconds``; 0 for no limit.
 
@@ -142,9 +79,8 @@ def limit_commands(connection: Connection, seconds: float, setting: str, *, canc
         setting: the setting that it comes from, for the error message.
         cancels: tell the server to stop as well.
     """
-    if connection.dialect.name != "sqlite":
-        _set(connection.connection, seconds, cancels=cancels)
-        connection.info[_LIMIT] = (seconds, setting)
+    _set(connection.connection, seconds, cancels=cancels)
+    connection.info[_LIMIT] = (seconds, setting)
 
 
 def _set(connection: DBAPIConnection | PoolProxiedConnection | None, seconds: float, *, cancels: bool = True) -> None:
@@ -272,11 +208,6 @@ def _abandon(connection: Any) -> None:
         driver.terminate()
 
 
-def _hang_up(connection: DBAPIConnection) -> None:
-    """Close a connection of asyncmy or aiomysql without an await."""
-    getattr(connection, "driver_connection", connection).close()
-
-
 def _explain(context: ExceptionContext) -> Exception | None:
     """Name the limit that a command has outlasted, and give up the connection that it was waiting on."""
     original, connection = context.original_exception, context.connection
@@ -297,3 +228,53 @@ def _timed_out(error: BaseException) -> bool:
     return type(error).__name__ == "OperationalError" and any(
         words in str(error) for words in ("(timed out)", "(read timeout)", "The read operation timed out")
     )
+
+
+class RevisionLimits:
+    """How long statements of revisions may wait for locks and run, on a connection that does not go back to a pool.
+
+    Args:
+        connection: a connection that is in no transaction.
+        lock: how long to wait for the lock of a table or a row, in seconds; 0 for no limit.
+        statement: how long one statement may take; 0 for no limit.
+        is_pooled: whether the server's connection is lent for a transaction at a time.
+    """
+
+    def __init__(self, connection: Connection, lock: float, statement: float, *, is_pooled: bool) -> None:
+        self.connection = connection
+        self.is_pooled = is_pooled
+        self._default = self.current = (lock, statement)
+        self.begin()
+        self._tell()
+        connection.rollback()
+
+    def begin(self) -> None:
+        """Prepare the connection, where the server is told as well."""
+
+    def apply(self, lock: float | None = None, statement: float | None = None) -> None:
+        """Set other limits until they are set again; None for those that the connection began with."""
+        wanted = (self._default[0] if lock is None else lock, self._default[1] if statement is None else statement)
+        if wanted != self.current:
+            self.current = wanted
+            self._tell()
+
+    def _tell(self) -> None:
+        statement = self.current[1]
+        limit_commands(self.connection, statement and statement + _GRACE, "ddl_statement_timeout")
+        self.tell_server()
+
+    def tell_server(self) -> None:
+        """Tell the server the limits, so that it stops by itself."""
+
+
+class NoLimits(RevisionLimits):
+    """None but those that the connection has: it is somebody else's, or nothing limits it."""
+
+    def __init__(self) -> None:
+        """Leave the connection alone."""
+
+    def apply(self, lock: float | None = None, statement: float | None = None) -> None:
+        """Do nothing."""
+
+
+_GRACE = 0.5  # seconds by which the server is to be quicker than we
