@@ -83,3 +83,18 @@ def test_every_hook_has_a_caller():
     for name in vars(hookspecs):
         if name.startswith("sqlhelpers_"):
             assert f'"{name}"' in code, name
+
+
+_COMPARES_A_DIALECT = re.compile(
+    r"""(dialect\.name|\.driver\b|backend_name\(\)|driver_name\(\)|\bdialect\b)\s*(==|!=|in\b|not\ in\b)\s*[("'\[{]"""
+    r"""|["'](sqlite|postgresql|mysql|mariadb)["']\s*(==|!=|in\b)"""
+)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_only_backends_know_what_differs_between_databases(file):
+    """No line outside them, and outside the SQL of queries, compares the name of a dialect or a driver."""
+    if file.is_relative_to(ROOT / "sqlhelpers") and file.parent.name not in ("backends", "queries"):
+        lines = file.read_text("utf-8").splitlines()
+
+        assert [line.strip() for line in lines if _COMPARES_A_DIALECT.search(line)] == []

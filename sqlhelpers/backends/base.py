@@ -301,6 +301,10 @@ class Backend:
     def prepare_offline(self, dialect: Dialect) -> None:
         """Let a dialect that is not connected write SQL as the server would want it."""
 
+    def lines_of_revision(self, statement: str) -> list[str]:
+        """Return the lines of a revision that execute a statement on this kind of database only."""
+        return [f"if op.get_context().dialect.name == {self.name!r}:", f"op.execute({statement!r})", ""]
+
     def client(self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]) -> Client:  # noqa: ARG002  # others do
         """Return the command-line client for a database, with arguments of the user's own behind ours.
 

@@ -26,11 +26,12 @@ def guard(engine: Engine, *, has_server: bool) -> None:
     """
     _ENGINES.add(engine)
     if has_server:
-        event.listen(engine, "connect", lambda connection, _: _CONNECTIONS.add(_driver_connection(connection)))
+        event.listen(engine, "connect", _remember)
 
 
-def _driver_connection(connection: Any) -> Any:
-    return getattr(connection, "driver_connection", connection)
+def _remember(connection: Any, _: object) -> None:
+    with suppress(TypeError):  # a driver that nobody knows may make connections without weak references
+        _CONNECTIONS.add(getattr(connection, "driver_connection", connection))
 
 
 def _in_child() -> None:

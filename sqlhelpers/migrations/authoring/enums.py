@@ -132,7 +132,7 @@ def _render_label(_: AutogenContext, op: _LabelOp) -> list[str]:
     quoted = ".".join(f'"{part}"' for part in (op.type.schema, op.type.name) if part)
     place = f" BEFORE {_text(op.before)}" if op.before else ""
     statement = f"ALTER TYPE {quoted} ADD VALUE IF NOT EXISTS {_text(op.label)}{place}"
-    return [f"if op.get_context().dialect.name == {PostgreSQL.names[0]!r}:", f"op.execute({statement!r})", ""]
+    return PostgreSQL().lines_of_revision(statement)
 
 
 def _text(label: str) -> str:
