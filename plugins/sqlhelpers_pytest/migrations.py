@@ -35,7 +35,7 @@ def test_one_head(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> None:
     app = sqlhelpers_kit.runtime.apps[sqlhelpers_app]
     if app.migrations is None:
         pytest.skip(f"app {sqlhelpers_app!r} has no migrations")
-    sqlhelpers_kit.runtime.database(app.bind).latest(sqlhelpers_app)
+    sqlhelpers_kit.runtime.database(app.bind).head_revision(sqlhelpers_app)
 
 
 def test_up_from_nothing(sqlhelpers_migrated: MigratedDatabase) -> None:
