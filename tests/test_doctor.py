@@ -17,11 +17,14 @@ from sqlalchemy import create_engine
 
 from sqlhelpers import Runtime, Settings
 from sqlhelpers.backends import Lock
-from sqlhelpers.cli import doctoring
 from sqlhelpers.config.settings import database_settings
 from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.discovery.plugin_manager import PluginInfo, PluginManager
-from sqlhelpers.doctor import (
+from sqlhelpers.exceptions import SettingsError
+from sqlhelpers.migrations.running.locks import only_run
+from sqlhelpers.urls import parse
+from sqlhelpers_doctor import command as doctoring
+from sqlhelpers_doctor import (
     connecting,
     databases,
     diagnose,
@@ -31,10 +34,7 @@ from sqlhelpers.doctor import (
     installation,
     sqlitefile,
 )
-from sqlhelpers.doctor.findings import Examined
-from sqlhelpers.exceptions import SettingsError
-from sqlhelpers.migrations.running.locks import only_run
-from sqlhelpers.urls import parse
+from sqlhelpers_doctor.findings import Examined
 
 PYPROJECT = """
 [tool.sqlhelpers.apps.shop]

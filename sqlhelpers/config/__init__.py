@@ -46,7 +46,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "databases": ("AlembicSettings", "Bootstrap", "DatabaseSettings", "SecretUrl", "SQLAlchemySettings"),
+        "databases": ("AlembicSettings", "Bootstrap", "DatabaseSettings", "SQLAlchemySettings", "SecretUrl"),
         "preview": ("Preview", "preview_of", "read_preview"),
         "settings": ("AppSettings", "Names", "Settings", "database_settings", "settings_from_config"),
         "sources": ("cache_folder", "project_file", "split"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from sqlhelpers.managers.database import Apps, Database
-    from sqlhelpers.reports import DatabaseStatus, Movement, Readiness, SyncResult
+    from sqlhelpers.reports import DatabaseStatus, Finding, Movement, Readiness, SyncResult
 
 
 P = ParamSpec("P")
@@ -142,6 +142,10 @@ class AsyncDatabaseManager(BaseManager):
     async def upgrade(self, target: str = "head", app: Apps = None) -> tuple[Movement, ...]:
         """Run the revisions up to ``target``, and return how far each app was moved. See ``Migrations.upgrade``."""
         return await self.migrations.upgrade(target, app)
+
+    async def check(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the database. See ``Migrations.check``."""
+        return await self.migrations.check()
 
     async def drop(self, app: str | None = None) -> None:
         """Drop the tables of one app or of all, with their positions and journal, and nothing else."""

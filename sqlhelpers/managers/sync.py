@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import sessionmaker
 
     from sqlhelpers.managers.database import Apps
-    from sqlhelpers.reports import DatabaseStatus, Movement, Readiness, SyncResult
+    from sqlhelpers.reports import DatabaseStatus, Finding, Movement, Readiness, SyncResult
 
 R = TypeVar("R")
 
@@ -118,6 +118,10 @@ class DatabaseManager(BaseManager):
     def upgrade(self, target: str = "head", app: Apps = None) -> tuple[Movement, ...]:
         """Run the revisions up to ``target``, and return how far each app was moved. See ``Migrations.upgrade``."""
         return self.migrations.upgrade(target, app)
+
+    def check(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the database. See ``Migrations.check``."""
+        return self.migrations.check()
 
     def drop(self, app: str | None = None) -> None:
         """Drop the tables of one app or of all, with their positions and journal, and nothing else."""

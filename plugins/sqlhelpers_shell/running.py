@@ -15,8 +15,8 @@ from sqlalchemy import event
 
 from sqlhelpers import interrupts
 from sqlhelpers.sessions import opened
-from sqlhelpers.shell import prompt
-from sqlhelpers.shell.names import TOOLS, ModelNames, model_names
+from sqlhelpers_shell import prompt
+from sqlhelpers_shell.names import TOOLS, ModelNames, model_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

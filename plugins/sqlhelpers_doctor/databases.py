@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.backends import sqlite_file
-from sqlhelpers.doctor import connecting, installation, mysql, postgresql, sqlitefile, states
-from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error
 from sqlhelpers.exceptions import SqlhelpersError
 from sqlhelpers.migrations.running import holder_of
 from sqlhelpers.migrations.state import read_status
-from sqlhelpers.reports import DatabaseStatus
+from sqlhelpers.reports import DatabaseStatus, Diagnosis
+from sqlhelpers_doctor import connecting, installation, mysql, postgresql, sqlitefile, states
+from sqlhelpers_doctor.findings import Examined, error, note, of_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
