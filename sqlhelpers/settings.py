@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from sqlhelpers.config import AlembicSettings, AppSettings, DatabaseSettings, Settings, SQLAlchemySettings
+from sqlhelpers.config import (
+    AlembicSettings,
+    AppSettings,
+    DatabaseSettings,
+    Settings,
+    SQLAlchemySettings,
+    settings_from_config,
+)
 
-__all__ = ["AlembicSettings", "AppSettings", "DatabaseSettings", "SQLAlchemySettings", "Settings"]
+__all__ = [
+    "AlembicSettings",
+    "AppSettings",
+    "DatabaseSettings",
+    "SQLAlchemySettings",
+    "Settings",
+    "settings_from_config",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import click
@@ -55,24 +56,42 @@ def test_the_readme_knows_every_command():
     assert commands - told == set()
 
 
-def test_every_module_has_its_floor_in_the_architecture():
-    """Once, in the table that ``docs/architecture.md`` begins with; and the table has none that there is not."""
+def test_every_room_has_its_place_in_the_architecture():
+    """Once, in the layer that the contract has it in, with the sentence of its docstring; and there is no other."""
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    rows = re.findall(r"^\|[^|]*\|([^|]*)\|", page.partition("## The way of")[0], re.MULTILINE)
-    told = re.findall(r"`(\w+)`", "".join(rows))
-    packages = [file.parent for file in ROOT.glob("sqlhelpers/*/__init__.py")]
-    modules = [file.stem for file in [*ROOT.glob("sqlhelpers/*.py"), *packages]]
+    told = re.findall(r"^\| (\d) \| `(\w+)` \| (.+) \|$", page, re.MULTILINE)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each["id"] == "layers")
+    places = {name: str(len(layers) - number) for number, layer in enumerate(layers) for name in layer.split(" : ")}
+    rooms = [*(ROOT / "sqlhelpers").glob("*/__init__.py"), *(ROOT / "sqlhelpers").glob("*[!_].py")]
+    rooms.append(ROOT / "sqlhelpers" / "__main__.py")
 
-    assert sorted(told) == sorted(modules)
+    def sentence(file):
+        first = ast.get_docstring(ast.parse(file.read_text("utf-8"))).split("\n\n")[0]
+        return " ".join(first.split()).replace("``", "`")
+
+    names = {file: file.parent.name if file.name == "__init__.py" else file.stem for file in rooms}
+    assert sorted(told) == sorted((places[names[file]], names[file], sentence(file)) for file in rooms)
+
+
+@pytest.mark.parametrize("room", [ROOT / "sqlhelpers", *ROOT.glob("sqlhelpers/**/")], ids=lambda room: room.name)
+def test_a_room_is_small_enough_to_be_known(room):
+    """It has a face, and at most ten children beside it; the house itself has its rooms and the ground."""
+    children = [each for each in room.iterdir() if each.suffix == ".py" or (each / "__init__.py").exists()]
+
+    if room != ROOT / "sqlhelpers" and children:
+        assert (room / "__init__.py").exists()
+        assert len(children) - 1 <= 10
 
 
 def test_contributors_are_sent_to_modules_that_there_are():
     """In the table of places."""
     page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     table = page.partition("| a line that ...")[2].partition("\n\n")[0]
-    told = re.findall(r"`(\w+)`", "".join(re.findall(r"\|([^|]*)\|$", table, re.MULTILINE)))
+    told = re.findall(r"`([\w/]+)`", "".join(re.findall(r"\|([^|]*)\|$", table, re.MULTILINE)))
     top = ROOT / "sqlhelpers"
 
+    assert told
     assert [name for name in told if not (top / f"{name}.py").exists() and not (top / name).is_dir()] == []
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, TypeVarTuple, overload
 
-from sqlhelpers import Adapter, Runtime, hookimpl, interrupts, loops
+from sqlhelpers import Adapter, Runtime, hookimpl, interrupts
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers_asyncio import loops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

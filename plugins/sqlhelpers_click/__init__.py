@@ -68,8 +68,10 @@ def syncdb(config: BaseModel | Mapping[str, Any], *, base_model: type[Declarativ
             and ``alembic`` with ``migrations_path``; a model or a mapping.
         base_model: the declarative base of the models; ``sqlhelpers.aio.Base`` if None.
     """
+    from sqlhelpers_click import syncing  # brings SQLAlchemy
+
     with cli.explained():
-        cli.syncdb(config, base_model=base_model)
+        syncing.syncdb(config, base_model=base_model)
 
 
 def _refuse(app: object, name: str, known: object) -> None:

@@ -12,6 +12,7 @@ import click
 
 from sqlhelpers import cli
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers_click.calls import Passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -83,11 +84,11 @@ def pass_manager(bind: Any = "default") -> Any:
 
 def _passing(bind: Any, *, is_session: bool) -> Any:
     if isinstance(bind, str):
-        return partial(_decorated, partial(cli.Passing, bind, is_session))
-    return _decorated(partial(cli.Passing, "default", is_session), bind)
+        return partial(_decorated, partial(Passing, bind, is_session))
+    return _decorated(partial(Passing, "default", is_session), bind)
 
 
-def _decorated(passing: Callable[..., cli.Passing], function: Callable[..., Any]) -> Callable[..., Any]:
+def _decorated(passing: Callable[..., Passing], function: Callable[..., Any]) -> Callable[..., Any]:
     if not callable(function) or hasattr(function, "callback"):
         raise ConfigurationError("pass_session and pass_manager decorate a function: put @command() above them")
     passed = passing(is_async=inspect.iscoroutinefunction(inspect.unwrap(function)))

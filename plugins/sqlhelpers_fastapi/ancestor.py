@@ -7,8 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.aio import AsyncDatabaseManager
-from sqlhelpers.cli import syncdb
 from sqlhelpers.config import settings_from_config
+from sqlhelpers_click.syncing import syncdb
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping

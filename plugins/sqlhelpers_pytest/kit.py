@@ -14,7 +14,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from sqlhelpers import Runtime, hookimpl
 from sqlhelpers.discovery import everywhere
-from sqlhelpers.loops import at_shutdown
+from sqlhelpers_asyncio.loops import at_shutdown
 from sqlhelpers_pytest.access import OURS, is_ours
 from sqlhelpers_pytest.connections import VirtualConnection
 from sqlhelpers_pytest.errors import NotIsolated

@@ -17,9 +17,8 @@ import click
 
 from sqlhelpers import interrupts
 from sqlhelpers.cli.commands import author, decide, inspect, look, move, sync  # noqa: F401  # they register theirs
-from sqlhelpers.cli.commands.sync import syncdb
 from sqlhelpers.cli.completion import apps_of, databases_of, revisions_of
-from sqlhelpers.cli.errors import Failure, all_explained, explained
+from sqlhelpers.cli.errors import Failure, all_explained, explained, out_of_reach_named
 from sqlhelpers.cli.group import (
     Parameter,
     apps,
@@ -34,7 +33,6 @@ from sqlhelpers.cli.group import (
     yes,
 )
 from sqlhelpers.cli.output import is_quiet, is_terminal, note, say, styled, table
-from sqlhelpers.cli.passing import Passing
 from sqlhelpers.cli.runtime import ATTRIBUTE, Attachment, attachment_of, open_quietly, open_runtime
 
 if TYPE_CHECKING:
@@ -45,7 +43,6 @@ __all__ = [
     "Attachment",
     "Failure",
     "Parameter",
-    "Passing",
     "apps",
     "apps_of",
     "attachment_of",
@@ -64,10 +61,10 @@ __all__ = [
     "open_quietly",
     "open_runtime",
     "optional_app",
+    "out_of_reach_named",
     "revisions_of",
     "say",
     "styled",
-    "syncdb",
     "table",
     "words_of",
     "yes",

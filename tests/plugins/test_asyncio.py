@@ -11,13 +11,14 @@ from processes import until
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sqlhelpers import Adapter, Runtime, Settings, loops
+from sqlhelpers import Adapter, Runtime, Settings
 from sqlhelpers.discovery.plugin_manager import PluginManager
 from sqlhelpers.exceptions import ConfigurationError, UnknownBind
 from sqlhelpers_asyncio import (
     AsyncioAdapter,
     attach,
     current_runtime,
+    loops,
     manager,
     run,
     running,

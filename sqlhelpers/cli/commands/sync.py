@@ -11,13 +11,7 @@ from sqlhelpers.cli.output import Bar, done, found, planned, printed
 from sqlhelpers.cli.runtime import open_quietly, open_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
-
-    from pydantic import BaseModel
-    from sqlalchemy.orm import DeclarativeBase
-
-    from sqlhelpers.reports import DatabaseReport
+    from collections.abc import Sequence
 
 
 @cli.command("run-sync")
@@ -54,25 +48,3 @@ def status(binds: Sequence[str], *, check: bool, as_json: bool) -> None:
         reports = runtime.status(binds, show)
     if check and any(report.status.name != "UP_TO_DATE" for report in reports):
         raise click.exceptions.Exit(1)
-
-
-def syncdb(config: BaseModel | Mapping[str, Any], *, base_model: type[DeclarativeBase] | None = None) -> None:
-    """Bring a database to the state that the code expects, and print one line that says what was done.
-
-    For command lines of applications; ``sqlhelpers run-sync`` does it for all that is installed and configured.
-
-    Args:
-        config: settings, or a part of them, that have ``sqlalchemy`` with ``url`` and any option of ``create_engine``,
-            and ``alembic`` with ``migrations_path``; a model or a mapping.
-        base_model: the declarative base of the models; ``sqlhelpers.aio.Base`` if None.
-    """
-    from sqlhelpers import loops
-    from sqlhelpers.config import settings_from_config
-    from sqlhelpers.managers import AsyncDatabaseManager
-
-    async def sync() -> DatabaseReport:
-        async with AsyncDatabaseManager.from_settings(settings_from_config(config), base_model) as manager:
-            return await manager.migrations.sync()
-
-    report = loops.run(sync)
-    click.echo(f"{report.url}: {report.result.name.lower().replace('_', ' ')}")

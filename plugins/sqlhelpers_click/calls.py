@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers import interrupts
-from sqlhelpers.cli.errors import out_of_reach_named
+from sqlhelpers.cli import out_of_reach_named
 from sqlhelpers.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Passing:
                 return self._call(runtime, function)
         import asyncio
 
-        from sqlhelpers import loops
+        from sqlhelpers_asyncio import loops
 
         try:
             running = asyncio.get_running_loop()
