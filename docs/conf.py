@@ -51,7 +51,10 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!sqlhelpers).*"),  # what others document: building needs no network
     (r"py:.*", r"sqlhelpers[\w.]*\.[A-Z](_co)?"),  # type variables
-    (r"py:.*", r"sqlhelpers\.(managers\.database\.Database|runtime\.apps\.AppRegistry|backends\.\w+\.\w+)"),  # what public classes are made of
+    (
+        r"py:.*",
+        r"sqlhelpers\.(managers\.database\.Database|runtime\.apps\.AppRegistry|backends\.\w+\.\w+)",
+    ),  # what public classes are made of
     (r"py:.*", r"sqlhelpers_click\.passing\.\w+"),  # what a decorator returns
     (r"py:.*", r"sqlhelpers_diagram\.drawing\.Colour"),  # of drawings alone
 ]

@@ -22,11 +22,11 @@ from sqlhelpers.exceptions import (
 from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
-    from sqlhelpers.backends import Backend
     from collections.abc import Iterator
 
     from sqlalchemy.engine import URL, Connection, Engine
 
+    from sqlhelpers.backends import Backend
     from sqlhelpers.config import DatabaseSettings
     from sqlhelpers.reports import DatabaseReport
 

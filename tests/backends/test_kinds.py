@@ -60,7 +60,9 @@ def runtime_with(project, tmp_path):
         if backends:
             plugins.register(SimpleNamespace(sqlhelpers_register_backend=hookimpl(lambda: backends)), "filedb")
         settings = Settings(
-            databases={"default": f"filedb:///{tmp_path}/x.db"}, apps={"shop": {"package": "shop"}}, enable_apps=["shop"]
+            databases={"default": f"filedb:///{tmp_path}/x.db"},
+            apps={"shop": {"package": "shop"}},
+            enable_apps=["shop"],
         )
         return Runtime(settings, plugin_manager=plugins)
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Table, inspect
 
-from sqlhelpers.backends import built_in
+from sqlhelpers.backends import backend_of, built_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy.engine import Connection
     from sqlalchemy.engine.reflection import Inspector
 
+    from sqlhelpers.backends import TableName
     from sqlhelpers.migrations.state.history import History
 
 
@@ -30,10 +31,32 @@ def differences(connection: Connection, history: History) -> tuple[str, ...]:
 
     if not history.tables:
         return ()
-    context = MigrationContext.configure(connection, opts=history.options())
+    options = comparison_options(connection, history)
+    context = MigrationContext.configure(connection, opts=options)
     settle_defaults(context)
-    found = compare_metadata(context, list(history.metadatas))  # type: ignore[arg-type]  # several are taken as well
+    found = compare_metadata(context, options["target_metadata"])
     return (*(line for difference in found for line in _worded(difference)), *primary_keys(connection, history))
+
+
+def comparison_options(connection: Connection, history: History, others: Collection[TableName] = ()) -> dict[str, Any]:
+    """Return the options by which Alembic compares a history's tables in a database with its models.
+
+    Args:
+        connection: a connection to the database.
+        history: the app.
+        others: more tables to look at, by their one names.
+    """
+    naming = backend_of(connection).naming(connection)
+    seen = {*map(naming.of, history.tables), *others}
+
+    def is_seen(schema_object: Any, _: str | None, kind: str, *__: object) -> bool:
+        return naming.of(schema_object if kind == "table" else schema_object.table) in seen
+
+    return {
+        **history.options(),
+        "include_object": is_seen,
+        "include_schemas": any(name.schema for name in seen),
+    }
 
 
 def settle_defaults(context: MigrationContext) -> None:
