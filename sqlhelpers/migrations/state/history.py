@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
@@ -46,9 +47,17 @@ class ExistingTables:
     ) -> dict[TableName, TableName]:
         """Return what there is in a schema as it is called, by the one name of each."""
         if schema not in known:
-            found = (TableName(schema, name) for name in names(schema))
+            called = self.schema_called(schema)
+            found = (TableName(called, name) for name in names(called))
             known[schema] = {self.naming.normalised(name): name for name in found}
         return known[schema]
+
+    def schema_called(self, schema: str | None) -> str | None:
+        """Return how the database itself calls a schema, if it is there."""
+        if schema is None or schema == self.naming.folded(schema):
+            return schema
+        there = self._inspector.get_schema_names()
+        return next((name for name in there if self.naming.folded(name) == self.naming.folded(schema)), schema)
 
     def called(self, name: TableName) -> TableName | None:
         """Return how the database itself calls a table, in the schema that the name says; None if it is not there."""
@@ -62,13 +71,16 @@ class ExistingTables:
         # MySQL leaves out what the role may not read, which is an error when it is asked for by name
         return self._hides_tables and self._inspector.has_table(name.name, name.schema)
 
-    def _has_view(self, name: TableName) -> bool:
-        listed = self._listed(self._views, self._inspector.get_view_names, name.schema)
-        return self.naming.normalised(name) in listed
+    def reflectable(self, table: Table) -> TableName | None:
+        """Return how the database calls a model's table, or a view in its place; None if there is neither."""
+        name = TableName.of(table)
+        views = partial(self._listed, self._views, self._inspector.get_view_names)
+        found = self.called(name) or views(name.schema).get(self.naming.normalised(name))
+        return found or (name if self.has(name) else None)
 
     def taken(self, tables: Iterable[Table]) -> list[Table]:
         """Return those of the tables whose names are taken, by a table or by a view."""
-        return [table for table in tables if self.has(TableName.of(table)) or self._has_view(TableName.of(table))]
+        return [table for table in tables if self.reflectable(table)]
 
 
 #: The version table of an app that does not have one of its own.
