@@ -78,6 +78,8 @@ class Backend:
     undoes_ddl: ClassVar[bool] = False
     #: Whether a database has schemas, which can be created.
     has_schemas: ClassVar[bool] = True
+    #: Whether a schema is a database, so that whoever names one reaches it from an empty database too.
+    schemas_are_databases: ClassVar[bool] = False
     #: Whether the list of tables leaves out those that the role may not read.
     hides_tables: ClassVar[bool] = False
     #: Whether enumerations are types of their own, to be made before the tables that use them.

@@ -53,6 +53,7 @@ class MySQL(Backend):
         "asyncmy": ("asyncmy", "mysql"),
         "aiomysql": ("aiomysql", "mysql"),
     }
+    schemas_are_databases = True
     hides_tables = True
     has_if_not_exists = True
     meanings: ClassVar[Mapping[Meaning, frozenset[str | int]]] = {

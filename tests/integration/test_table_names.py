@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from databases import app_tables, execute, rows, runtime, sync, tables
+from databases import allow_scratch, app_tables, execute, rows, runtime, sync, tables
 from projects import revision_text
 from sqlalchemy import event
 
@@ -339,3 +339,20 @@ def test_an_enumeration_that_comes_to_a_table_whose_schema_is_named_is_made(post
 
     assert report.result is SyncResult.UPGRADED
     assert rows(postgres_url, "SELECT typname FROM pg_type WHERE typname = 'kind'") == [("kind",)]
+
+
+def test_a_database_in_use_is_not_changed_in_place_of_an_empty_one(mariadb_url, project, request):
+    """There a schema is a database: what revisions do to one by its name is not tried out."""
+    allow_scratch(request, mariadb_url)
+    name = schema_of(mariadb_url)
+    write(project, "shop", schema=name)
+    drop = revision_text("two", f"op.execute('DROP TABLE IF EXISTS {name}.old')", "shop1")
+    project.write("shop/migrations/versions/two.py", drop)
+    sync("sync", mariadb_url)
+    execute(mariadb_url, "CREATE TABLE old (id integer)")
+
+    with runtime(mariadb_url) as made:
+        found = made.manager().check()
+
+    assert "old" in tables(mariadb_url)
+    assert [(each.kind, "names its database" in each.text) for each in found] == [("skipped", True)]
