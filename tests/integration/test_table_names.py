@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from sqlhelpers import SyncResult, hookimpl
 from sqlhelpers.discovery.plugin_manager import PluginManager
-from sqlhelpers.exceptions import AppError, ConfigurationError, DiscoveryError, Refused
+from sqlhelpers.exceptions import AppError, ConfigurationError, DiscoveryError, NothingToWrite, Refused
 
 MODELS = """
 from sqlalchemy import ForeignKey
@@ -356,3 +356,23 @@ def test_a_database_in_use_is_not_changed_in_place_of_an_empty_one(mariadb_url, 
 
     assert "old" in tables(mariadb_url)
     assert [(each.kind, "names its database" in each.text) for each in found] == [("skipped", True)]
+
+
+def test_keys_between_tables_in_another_case_are_compared(sqlite_url, project):
+    """Also a key of a table to itself; nothing differs, and nothing is proposed."""
+    models = MODELS.format(table="T", schema=None, column="") + (
+        "\n\nclass U(Base):\n    __tablename__ = 'U'\n    id: Mapped[int] = mapped_column(primary_key=True)\n"
+        "    t_id: Mapped[int | None] = mapped_column(ForeignKey('T.id'), index=True)\n"
+        "    me: Mapped[int | None] = mapped_column(ForeignKey('U.id'))\n"
+    )
+    child = (
+        "\nop.create_table('u', sa.Column('id', sa.Integer, primary_key=True), "
+        "sa.Column('t_id', sa.Integer, sa.ForeignKey('t.id')), sa.Column('me', sa.Integer, sa.ForeignKey('u.id')))"
+        "\nop.create_index('ix_U_t_id', 'u', ['t_id'])"
+    )
+    project.write_app("shop", models, {"one.py": revision_text("one", CREATE.format(table="t") + child)})
+    sync("sync", sqlite_url, apps=chosen("shop", bootstrap="migrations"))
+
+    with runtime(sqlite_url) as made, pytest.raises(NothingToWrite):
+        assert made.manager().check() == ()
+        made.manager().revision("nothing", "shop")

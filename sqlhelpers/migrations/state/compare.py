@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.engine.reflection import Inspector
 
+    from sqlhelpers.backends import Naming
     from sqlhelpers.migrations.state.history import History
 
 
@@ -169,11 +170,11 @@ def _shown(value: Any) -> str:
 def shape(connection: Connection, tables: Iterable[Table]) -> dict[str, str]:
     """Return what those of the tables that are there look like, part by part, to be compared on the same server."""
     inspector, existing = inspect(connection), ExistingTables(connection)
-    there = ((table.fullname, existing.reflectable(table)) for table in tables)
-    return {part: look for name, called in there if called for part, look in _parts(inspector, name, called)}
+    there = [(table.fullname, called) for table in tables if (called := existing.reflectable(table))]
+    return {part: look for name, called in there for part, look in _parts(inspector, name, called, existing.naming)}
 
 
-def _parts(inspector: Inspector, name: str, called: TableName) -> Iterator[tuple[str, str]]:
+def _parts(inspector: Inspector, name: str, called: TableName, naming: Naming) -> Iterator[tuple[str, str]]:
     where = (called.name, called.schema)
     yield f"table {name}", "there"
     for column in inspector.get_columns(*where):
@@ -184,7 +185,8 @@ def _parts(inspector: Inspector, name: str, called: TableName) -> Iterator[tuple
         )
     yield f"primary key of {name}", _listed(inspector.get_pk_constraint(*where)["constrained_columns"])
     for key in inspector.get_foreign_keys(*where):
-        to = f"{key['referred_table']} {_listed(key['referred_columns'])} {key.get('options') or ''}".strip()
+        parent = naming.normalised(TableName(key["referred_schema"], key["referred_table"]))
+        to = f"{parent} {_listed(key['referred_columns'])} {key.get('options') or ''}".strip()
         yield f"foreign key {_listed(key['constrained_columns'])} of {name}", f"{key['name']} to {to}"
     for unique in inspector.get_unique_constraints(*where):
         yield f"unique constraint {_listed(unique['column_names'])} of {name}", str(unique["name"])
