@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -306,3 +306,28 @@ class WrittenRevision:
     message: str
     operations: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+#: How bad it is. What is ``ok`` or a ``note`` leaves the exit status at 0.
+Level = Literal["ok", "note", "warning", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """One thing that was examined, and what was found.
+
+    Attributes:
+        database: the name of the database; None for what concerns all of them.
+        subject: what was examined, in one word: ``connection``, ``permissions``.
+        level: ``ok``, ``note``, ``warning`` or ``error``.
+        text: what was found, in one line.
+        advice: what to do about it; empty if nothing is to be done.
+        exit_status: what a command ends with that has found nothing worse.
+    """
+
+    database: str | None = None
+    subject: str
+    level: Level
+    text: str
+    advice: str = ""
+    exit_status: int = 0

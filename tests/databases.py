@@ -97,10 +97,10 @@ def sync(kind: str, url: str, **settings: Any) -> DatabaseReport:
 
     async def with_await(made: Runtime) -> DatabaseReport:
         async with made.async_manager() as manager:
-            return await manager.sync_apps()
+            return await manager.migrations.sync()
 
     with runtime(url, **settings) as made:
-        return made.manager().sync_apps() if kind == "sync" else asyncio.run(with_await(made))
+        return made.manager().migrations.sync() if kind == "sync" else asyncio.run(with_await(made))
 
 
 @contextmanager

@@ -520,7 +520,7 @@ def test_an_app_has_to_be_named_where_there_are_several(begun, project, command)
     assert "o1.py" in command("edit", "other", "o1").stdout
     assert command("edit", "other", "o1", "-d", "nowhere").status == 2
     with Runtime() as made, pytest.raises(AppError, match=r"name one app that has migrations \(apps: other, shop\)"):
-        made.manager().revision("x", empty=True)
+        made.manager().migrations.revision("x", empty=True)
     assert begun.folder.is_dir()
 
 
@@ -539,20 +539,22 @@ async def test_managers_without_a_runtime_write_revisions(tmp_path):
     folder = tmp_path / "migrations"
     with DatabaseManager("sqlite:///:memory:", folder, base_model=Base) as manager:
         with pytest.raises(MigrationsNotFound):
-            manager.revision("first")
+            manager.migrations.revision("first")
         folder.mkdir()
-        first = manager.revision("first", rev_id="r1")
+        first = manager.migrations.revision("first", rev_id="r1")
         manager.sync()
         with pytest.raises(NothingToWrite):
-            manager.revision("second")
+            manager.migrations.revision("second")
     async with AsyncDatabaseManager("sqlite:///:memory:", folder, base_model=Base) as twin:
         await twin.sync()
         with pytest.raises(NothingToWrite):
-            await twin.revision("second")
-        one, two = [await twin.revision(name, empty=True, rev_id=name, head="r1", splice=True) for name in "ab"]
+            await twin.migrations.revision("second")
+        one, two = [
+            await twin.migrations.revision(name, empty=True, rev_id=name, head="r1", splice=True) for name in "ab"
+        ]
         with pytest.raises(MultipleHeads):
-            await twin.revision("third")
-        merged = await twin.merge("both")
+            await twin.migrations.revision("third")
+        merged = await twin.migrations.merge("both")
 
     assert (first.app, first.revision, first.down_revisions, first.operations) == (
         None,
@@ -579,7 +581,7 @@ async def test_a_revision_is_written_while_the_event_loop_goes_on(project, sqlit
     with runtime(databases) as made:
         make_folder(made, "shop")
         async with made.async_manager() as manager:
-            await asyncio.gather(manager.revision("first", "shop"), go_on())
+            await asyncio.gather(manager.migrations.revision("first", "shop"), go_on())
 
     assert (project.folder / "went-on").exists()
 
@@ -635,7 +637,7 @@ def test_the_functions_return_what_the_commands_print(shop, sqlite_url):
             targets(made, "shopp", ["default"])
 
         with pytest.raises(AppError, match=missing):
-            made.manager().revision("x", "shopp", empty=True)
+            made.manager().migrations.revision("x", "shopp", empty=True)
 
     assert (folder.app, folder.folder, folder.files, folder.settings) == (
         "shop",

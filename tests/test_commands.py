@@ -28,7 +28,7 @@ def sqlhelpers_register_commands(cli):
 """
 
 
-OURS = {"diagram", "graph", "lint"}
+OURS = {"dbshell", "diagram", "doctor", "graph", "lint", "shell"}
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ PUBLIC = {
     "sqlhelpers": {"SqlhelpersError"},
     "sqlhelpers.aio": {"DatabaseStatus", "SyncResult"},
     "sqlhelpers.cli": set(),
-    "sqlhelpers.doctor": set(),
+    "sqlhelpers_doctor": set(),
     "sqlhelpers_asyncio": set(),
     "sqlhelpers_click": set(),
     "sqlhelpers_diagram": {"sqlhelpers_register_commands"},

@@ -17,11 +17,14 @@ from sqlalchemy import create_engine
 
 from sqlhelpers import Runtime, Settings
 from sqlhelpers.backends import Lock
-from sqlhelpers.cli import doctoring
 from sqlhelpers.config.settings import database_settings
 from sqlhelpers.discovery.hooks import Hooks
 from sqlhelpers.discovery.plugin_manager import PluginInfo, PluginManager
-from sqlhelpers.doctor import (
+from sqlhelpers.exceptions import SettingsError
+from sqlhelpers.migrations.running.locks import only_run
+from sqlhelpers.urls import parse
+from sqlhelpers_doctor import command as doctoring
+from sqlhelpers_doctor import (
     connecting,
     databases,
     diagnose,
@@ -31,10 +34,7 @@ from sqlhelpers.doctor import (
     installation,
     sqlitefile,
 )
-from sqlhelpers.doctor.findings import Examined
-from sqlhelpers.exceptions import SettingsError
-from sqlhelpers.migrations.running.locks import only_run
-from sqlhelpers.urls import parse
+from sqlhelpers_doctor.findings import Examined
 
 PYPROJECT = """
 [tool.sqlhelpers.apps.shop]
@@ -792,3 +792,20 @@ def test_a_runtime_of_ones_own_can_be_examined():
 
     assert list(result) == told
     assert exit_status(result) == 0
+
+
+def test_plugins_add_what_they_find(project, command, monkeypatch):
+    """In the same words as ours; one that raises is named, and does not keep the others from being heard."""
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///x.db")
+    sqlite3.connect("x.db").executescript("CREATE TABLE t (id integer)")
+    hook = "from sqlhelpers import hookimpl\nfrom sqlhelpers.reports import Diagnosis\n\n\n@hookimpl\n"
+    found = 'Diagnosis(subject="disk", level="warning", text="full soon", advice="clear it", exit_status=1)'
+    project.write_distribution("finds", f"{hook}def sqlhelpers_examine(bind):\n    return [{found}]\n")
+    project.write_distribution("fails", f"{hook}def sqlhelpers_examine(connection):\n    1 / 0\n")
+
+    done = command("doctor", "--json")
+    lines = {each["text"]: (each["database"], each["level"]) for each in json.loads(done.stdout)}
+
+    assert lines["full soon"] == ("default", "warning")
+    assert any("fails" in text and "ZeroDivisionError" in text for text in lines)
+    assert done.status > 0

@@ -332,7 +332,7 @@ async def test_the_configuration_of_a_manager_is_all_that_alembic_needs(tmp_path
     url = f"sqlite:///{tmp_path}/x.db"
     async with AsyncDatabaseManager(url, tmp_path, base_model=Base) as twin:
         alembic_command.upgrade(twin.alembic_cfg, "head")
-        assert (await twin.get_current_revisions())[0] != "r1"
+        assert (await twin.migrations.get_current_revisions())[0] != "r1"
         async with twin.engine.connect() as connection:
             config = twin.alembic_cfg
 
@@ -341,7 +341,7 @@ async def test_the_configuration_of_a_manager_is_all_that_alembic_needs(tmp_path
                 alembic_command.downgrade(config, "base")
 
             await connection.run_sync(downgrade)
-        assert await twin.get_current_revisions() == ()
+        assert await twin.migrations.get_current_revisions() == ()
 
 
 def test_a_connection_that_is_given_is_used(begun, alembic, command):
@@ -361,7 +361,7 @@ def test_a_connection_that_is_given_is_used(begun, alembic, command):
         assert manager.get_current_revision(app="shop") is None
         if begun.startswith("mariadb"):
             execute(begun, "DROP TABLE author")
-            manager.repair("shop", applied=False)
+            manager.migrations.repair("shop", applied=False)
         assert "author" not in tables(begun)
         with manager.engine.connect() as connection:
             config.attributes["connection"] = connection

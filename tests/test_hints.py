@@ -8,8 +8,8 @@ import pytest
 from databases import AUTHOR, MODELS, REVERSIBLE, REVISIONS, connected, execute
 from projects import revision_text
 
-from sqlhelpers.cli import doctoring
-from sqlhelpers.doctor import Diagnosis
+from sqlhelpers_doctor import Diagnosis
+from sqlhelpers_doctor import command as doctoring
 
 SETTINGS = '[tool.sqlhelpers]\napps = {shop = {package = "shop"}}\ndatabases = {default = "sqlite:///shop.db"}\n'
 PLAIN_ENV = """

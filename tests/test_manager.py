@@ -20,9 +20,21 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import NullPool, StaticPool
 
 import sqlhelpers
-from sqlhelpers import DatabaseManager, DatabaseSettings, DatabaseStatus, SyncResult, aio, exists_in_db, is_sqlite
+from sqlhelpers import (
+    DatabaseManager,
+    DatabaseSettings,
+    DatabaseStatus,
+    Runtime,
+    Settings,
+    SyncResult,
+    aio,
+    exists_in_db,
+    hookimpl,
+    is_sqlite,
+)
 from sqlhelpers.aio import AsyncDatabaseManager
 from sqlhelpers.backends import Lock
+from sqlhelpers.discovery import PluginManager
 from sqlhelpers.exceptions import (
     AppError,
     DatabaseFailure,
@@ -31,6 +43,7 @@ from sqlhelpers.exceptions import (
     SettingsError,
     StateRefused,
 )
+from sqlhelpers.managers.migrations import AsyncMigrations, Migrations
 from sqlhelpers.migrations.running import locks
 from sqlhelpers.migrations.running.sync import create_tables
 
@@ -374,7 +387,7 @@ def test_migration_helpers(url, migrations):
 
 
 def test_twins_have_the_same_methods():
-    """Names, parameters, defaults and results of both managers are equal, but for what is async."""
+    """Names, parameters, defaults and results of both managers are equal, but for what is async alone."""
 
     def members(cls):
         found = {name: value for each in reversed(cls.__mro__[:-1]) for name, value in vars(each).items()}
@@ -387,7 +400,64 @@ def test_twins_have_the_same_methods():
             signatures = {name: signature.replace(before, after) for name, signature in signatures.items()}
         return signatures, public.keys() - signatures.keys()
 
-    assert members(DatabaseManager) == members(AsyncDatabaseManager)
+    methods, others = members(AsyncDatabaseManager)
+    assert methods.pop("run_sync")
+    assert members(DatabaseManager) == (methods, others)
+
+
+def test_migrations_are_awaited_by_the_same_names():
+    """Every method has its twin, with the same parameters; there is no other."""
+
+    def methods(cls):
+        return {name: value for name, value in vars(cls).items() if inspect.isfunction(value) and name[0] != "_"}
+
+    found = methods(AsyncMigrations)
+    assert found.keys() == methods(Migrations).keys()
+    for name, method in methods(Migrations).items():
+        assert inspect.signature(found[name]) == inspect.signature(method)
+        assert inspect.iscoroutinefunction(found[name]), name
+
+
+async def test_a_check_that_waits_lets_the_loop_go_on(tmp_path, migrations):
+    """For another run of the process, also where the file of SQLite is not there yet."""
+    turns, enough = [], asyncio.Event()
+
+    async def turn():
+        while len(turns) < 20:
+            await asyncio.sleep(0.01)
+            turns.append(1)
+        enough.set()
+
+    async with AsyncDatabaseManager(f"sqlite:///{tmp_path}/x.db", migrations, base_model=Base) as manager:
+        turning = asyncio.create_task(turn())
+        with locks.alembic_alone("another run", 1):
+            checking = asyncio.create_task(manager.migrations.check())
+            await enough.wait()
+            assert not checking.done()
+        await checking
+        await turning
+
+
+def test_a_hook_may_use_another_manager(tmp_path):
+    """While an engine is made, from any thread."""
+    hooked = []
+
+    class Plugin:
+        @hookimpl
+        def sqlhelpers_engine_created(self, bind):
+            if bind == "default":
+                with ThreadPoolExecutor(1) as threads:
+                    hooked.append(threads.submit(lambda: runtime.manager("other").engine).result(timeout=5))
+                hooked.append(runtime.manager("default").bind)
+
+    plugins = PluginManager()
+    plugins.register(Plugin(), "plugin")
+    urls = {name: f"sqlite:///{tmp_path}/{name}.db" for name in ("default", "other")}
+    with Runtime(Settings(databases=urls), plugin_manager=plugins) as runtime:
+        engine = runtime.manager().engine
+
+        assert hooked == [runtime.manager("other").engine, "default"]
+        assert engine is runtime.manager().engine
 
 
 def test_an_async_sync_works_in_a_running_loop_and_in_several(sqlite_url, migrations):

@@ -38,7 +38,7 @@ def test_created_tables_are_in_the_journal(url):
     """With the revision that they have the shape of."""
     with runtime(url) as made:
         made.manager().create()
-        (entry,) = made.manager().journal()
+        (entry,) = made.manager().migrations.journal()
 
     assert (entry.app, entry.action, entry.revision) == ("shop", "create", "r3")
     assert entry.finished
@@ -126,6 +126,6 @@ def test_a_run_that_has_lost_its_lock_is_undone(shop, postgres_url, action):
     before = snapshot(postgres_url)
 
     with runtime(postgres_url) as made, pytest.raises(DatabaseFailure, match="connection that holds the lock is lost"):
-        getattr(made.manager(), action)(*target)
+        getattr(made.manager().migrations, action)(*target)
 
     assert snapshot(postgres_url) == before

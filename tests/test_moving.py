@@ -117,22 +117,24 @@ def test_all_is_as_alembics(journey):
         with DatabaseManager(f"sqlite:///{name}/ours.db", folders[1], base_model=Nothing) as manager:
             for action, target in ways:
                 expected = outcome(lambda: alembics.run(action, target)[0])  # noqa: B023
-                found = outcome(lambda: list(getattr(manager, action)(target)[0].revisions))  # noqa: B023
+                found = outcome(lambda: list(getattr(manager.migrations, action)(target)[0].revisions))  # noqa: B023
 
                 assert found == expected, (action, target)
-                assert sorted(manager.get_current_revisions()) == alembics.rows(), (action, target)
+                assert sorted(manager.migrations.get_current_revisions()) == alembics.rows(), (action, target)
 
-            assert [each.revision for each in manager.get_history()] == alembics.listed("history")
-            assert sorted(each.revision for each in manager.get_heads()) == sorted(alembics.listed("heads"))
-            needed = manager.get_heads(resolve_dependencies=True)
+            assert [each.revision for each in manager.migrations.get_history()] == alembics.listed("history")
+            assert sorted(each.revision for each in manager.migrations.get_heads()) == sorted(alembics.listed("heads"))
+            needed = manager.migrations.get_heads(resolve_dependencies=True)
             assert {each.revision for each in needed} == set(alembics.listed("heads", resolve_dependencies=True))
-            (position,) = manager.get_positions()
+            (position,) = manager.migrations.get_positions()
             assert list(position.current) == sorted(alembics.listed("current"))
             for between in ranges:
                 if position.current or "current" not in between:  # Alembic takes none for all
                     expected = outcome(lambda: alembics.listed("history", between))  # noqa: B023
-                    given = manager.get_current_revisions()
-                    listed = outcome(lambda: [each.revision for each in manager.get_history(None, between, given)])  # noqa: B023
+                    given = manager.migrations.get_current_revisions()
+                    listed = outcome(
+                        lambda: [each.revision for each in manager.migrations.get_history(None, between, given)]  # noqa: B023
+                    )
                     assert listed == expected, between
         alembics.engine.dispose()
 
@@ -147,8 +149,13 @@ def shop(project):
 class Managed:
     """A manager of either kind, whose methods are awaited."""
 
-    def __init__(self, made, kind):
-        self.manager = made.manager() if kind == "sync" else made.async_manager()
+    def __init__(self, manager):
+        self.manager = manager
+
+    @property
+    def migrations(self):
+        """Its migrations, awaited too."""
+        return Managed(self.manager.migrations)
 
     def __getattr__(self, name):
         async def call(*arguments, **options):
@@ -166,19 +173,23 @@ def recorded(url, app="shop"):
 async def test_there_and_back(shop, url, kind):  # noqa: ARG001  # the app of the runtime
     """Up, further up, down, and all of it again on a person's word; in a running loop, each with its result."""
     with runtime(url) as made:
-        manager = Managed(made, kind)
+        manager = Managed(made.manager() if kind == "sync" else made.async_manager())
         moves = [
             *await manager.upgrade("r1"),
             *await manager.upgrade("+1", "shop"),
             *await manager.upgrade(),
             *await manager.upgrade(),
-            *await manager.downgrade("r2"),
-            *await manager.downgrade("-1"),
-            *await manager.downgrade("base"),
+            *await manager.migrations.downgrade("r2"),
+            *await manager.migrations.downgrade("-1"),
+            *await manager.migrations.downgrade("base"),
         ]
         after = app_tables(url)
-        moves += [*await manager.stamp("head"), *await manager.stamp("r1", "shop"), *await manager.stamp("base")]
-        journal = await manager.journal()
+        moves += [
+            *await manager.migrations.stamp("head"),
+            *await manager.migrations.stamp("r1", "shop"),
+            *await manager.migrations.stamp("base"),
+        ]
+        journal = await manager.migrations.journal()
         await manager.dispose()
 
     assert [(move.action, move.before, move.after, move.revisions) for move in moves] == [
@@ -207,13 +218,18 @@ async def test_there_and_back(shop, url, kind):  # noqa: ARG001  # the app of th
 async def test_where_a_database_is(shop, sqlite_url, kind):  # noqa: ARG001  # the app of the runtime
     """Positions, and what the database knows of a revision, are read by both managers; no file is made for that."""
     with runtime(sqlite_url) as made:
-        manager = Managed(made, kind)
-        (nowhere,) = await manager.get_positions()
+        manager = Managed(made.manager() if kind == "sync" else made.async_manager())
+        (nowhere,) = await manager.migrations.get_positions()
         assert tables(sqlite_url) == set()
         await manager.upgrade("r2")
-        (position,) = await manager.get_positions(app="shop")
-        traces = [*await manager.get_traces("r1"), *await manager.get_traces("r2"), *await manager.get_traces("r3")]
-        infos = manager.manager.get_history(between="r1:current", current=position.current)
+        (position,) = await manager.migrations.get_positions(app="shop")
+        traces = [
+            *await manager.migrations.get_traces("r1"),
+            *await manager.migrations.get_traces("r2"),
+            *await manager.migrations.get_traces("r3"),
+        ]
+        infos = await manager.migrations.get_history(between="r1:current", current=position.current)
+        others = await manager.migrations.get_history(between=":r2")
         await manager.dispose()
 
     assert (nowhere.current, nowhere.heads, nowhere.is_at_heads) == ((), ("r3",), False)
@@ -224,7 +240,7 @@ async def test_where_a_database_is(shop, sqlite_url, kind):  # noqa: ARG001  # t
         (False, False, 0),
     ]
     assert [info.revision for info in infos] == ["r2", "r1"]
-    assert infos == manager.manager.get_history(between=":r2")
+    assert infos == others
 
 
 def test_what_is_told_of_revisions(shop, sqlite_url):
@@ -233,9 +249,9 @@ def test_what_is_told_of_revisions(shop, sqlite_url):
     odd = 'x = 1\nrevision = "r5"\ndown_revision = "r4"\ntext = """\ndef upgrade(): ..."""\n'
     shop.write("shop/migrations/versions/r5.py", odd)
     with runtime(sqlite_url) as made:
-        infos = made.manager().get_history()
-        (first,) = made.manager().get_revisions("r1")
-        heads = made.manager().get_heads()
+        infos = made.manager().migrations.get_history()
+        (first,) = made.manager().migrations.get_revisions("r1")
+        heads = made.manager().migrations.get_heads()
 
     assert [info.revision for info in infos] == ["r5", "r4", "r3", "r2", "r1"]
     assert (first.app, first.message, first.date) == ("shop", "Add authors.", "2024-05-06 07:08:09.101112")
@@ -260,17 +276,20 @@ def test_a_branched_history(project, sqlite_url):
         with pytest.raises(MultipleHeads):
             manager.upgrade()
         with pytest.raises(MultipleHeads):
-            manager.sql()
+            manager.migrations.sql()
         with pytest.raises(AppError, match="'bbbb' is the beginning of several revisions: bbbb1, bbbb2"):
             manager.upgrade("bbbb")
         with pytest.raises(AppError, match="Multiple head revisions"):
-            manager.get_revisions("head")
-        assert manager.downgrade("base")[0].after == ()
+            manager.migrations.get_revisions("head")
+        assert manager.migrations.downgrade("base")[0].after == ()
         moved = manager.upgrade("left@head"), manager.upgrade("heads")
-        (position,) = manager.get_positions()
-        marks = {info.revision: info.marks for info in manager.get_history()}
-        labels = {info.revision: (info.branch_labels, info.depends_on, info.needed_by) for info in manager.get_heads()}
-        (trace,) = manager.get_traces("aaaa1")
+        (position,) = manager.migrations.get_positions()
+        marks = {info.revision: info.marks for info in manager.migrations.get_history()}
+        labels = {
+            info.revision: (info.branch_labels, info.depends_on, info.needed_by)
+            for info in manager.migrations.get_heads()
+        }
+        (trace,) = manager.migrations.get_traces("aaaa1")
 
     assert [each.revisions for (each,) in moved] == [("aaaa1", "bbbb1"), ("x0001", "bbbb2")]
     assert (position.current, position.is_at_heads) == (("bbbb1", "bbbb2", "x0001"), True)
@@ -297,7 +316,7 @@ def test_a_branched_history(project, sqlite_url):
 def test_a_wrong_range(shop, sqlite_url, between, reason):  # noqa: ARG001  # the app of the runtime
     """It is told as one line that names what is wrong."""
     with runtime(sqlite_url) as made, pytest.raises(AppError, match=re.escape(reason)):
-        made.manager().get_history(between=between)
+        made.manager().migrations.get_history(between=between)
 
 
 def test_a_revision_that_the_code_does_not_know(shop, sqlite_url):
@@ -306,16 +325,16 @@ def test_a_revision_that_the_code_does_not_know(shop, sqlite_url):
         manager = made.manager()
         manager.upgrade()
         (shop.folder / "shop/migrations/versions/r3.py").unlink()
-        (position,) = manager.get_positions()
-        for refused in (manager.upgrade, lambda: manager.upgrade("r2"), lambda: manager.downgrade("-1")):
+        (position,) = manager.migrations.get_positions()
+        for refused in (manager.upgrade, lambda: manager.upgrade("r2"), lambda: manager.migrations.downgrade("-1")):
             with pytest.raises(StateRefused, match="at revision r3, which shop does not have"):
                 refused()
         with pytest.raises(Refused, match="--purge"):
-            manager.stamp("r2")
-        (moved,) = manager.stamp("r2", purge=True)
+            manager.migrations.stamp("r2")
+        (moved,) = manager.migrations.stamp("r2", purge=True)
 
         assert (position.current, position.unknown, position.is_at_heads) == (("r3",), ("r3",), False)
-        assert manager.get_history(between=":current") == ()
+        assert manager.migrations.get_history(between=":current") == ()
         assert (moved.before, moved.after) == (("r3",), ("r2",))
         assert manager.get_status() is DatabaseStatus.UP_TO_DATE
 
@@ -329,14 +348,14 @@ def test_a_stamp_is_refused_where_something_else_has_to_be_decided_first(shop, m
         with pytest.raises(Exception, match="division by zero"):
             manager.upgrade()
         with pytest.raises(Refused, match="sqlhelpers repair shop"):
-            manager.stamp("r3")
-        manager.repair(applied=False)
+            manager.migrations.stamp("r3")
+        manager.migrations.repair(applied=False)
         with pytest.raises(AppError, match="there is no revision 'r9'"):
-            manager.stamp("r9")
+            manager.migrations.stamp("r9")
         execute(mariadb_url, "CREATE TABLE alembic_version (version_num VARCHAR(32))")
         execute(mariadb_url, "INSERT INTO alembic_version VALUES ('r2')", "DELETE FROM alembic_version_shop")
         with pytest.raises(Refused, match="sqlhelpers adopt shop"):
-            manager.stamp("r3")
+            manager.migrations.stamp("r3")
 
 
 def test_what_has_no_migrations_cannot_be_moved(project, sqlite_url):
@@ -344,18 +363,27 @@ def test_what_has_no_migrations_cannot_be_moved(project, sqlite_url):
     project.write_app("shop", MODELS)
     with runtime(sqlite_url, apps={"shop": {"package": "shop", "migrations": False}}) as made:
         manager = made.manager()
-        moves = (lambda: manager.upgrade("head", "shop"), lambda: manager.downgrade("base"), manager.stamp)
+        moves = (
+            lambda: manager.upgrade("head", "shop"),
+            lambda: manager.migrations.downgrade("base"),
+            manager.migrations.stamp,
+        )
         looks = (
-            lambda: manager.get_positions(app="shop"),
-            lambda: manager.get_revisions("head"),
-            lambda: manager.sql(Script(), "shop"),
+            lambda: manager.migrations.get_positions(app="shop"),
+            lambda: manager.migrations.get_revisions("head"),
+            lambda: manager.migrations.sql(Script(), "shop"),
         )
         for each in (*moves, *looks):
             with pytest.raises(AppError, match="app 'shop' has no migrations"):
                 each()
 
-        assert (manager.upgrade(), manager.get_positions(), manager.get_heads(), manager.sql()) == ((), (), (), "")
-        assert manager.get_history("shop") == ()
+        assert (
+            manager.upgrade(),
+            manager.migrations.get_positions(),
+            manager.migrations.get_heads(),
+            manager.migrations.sql(),
+        ) == ((), (), (), "")
+        assert manager.migrations.get_history("shop") == ()
 
 
 STOCK = """
@@ -393,8 +421,8 @@ def test_several_apps(stock, url):  # noqa: ARG001  # the apps of the runtime
         alone = manager.upgrade(app="stock")
         both = manager.upgrade()
         with pytest.raises(AppError, match=re.escape("name one app (apps: shop, stock)")):
-            manager.downgrade("base")
-        down = manager.downgrade("base", ("shop", "stock"))
+            manager.migrations.downgrade("base")
+        down = manager.migrations.downgrade("base", ("shop", "stock"))
         with pytest.raises(
             AppError,
             match=re.escape("there is no app 'shoop' in database 'default' (apps: shop, stock); did you mean shop?"),
@@ -436,15 +464,15 @@ def test_arguments_for_revisions(shop, sqlite_url):
         shop.write("shop/migrations/versions/r4.py", revision_text("r4", raising, "r3"))
         shop.write("shop/migrations/versions/r3.py", revision_text("r3", "pass", "r2", downgrade=raising))
         for move in (
-            lambda: manager.upgrade(tag="blue", x=["a=1", "b"]),
-            lambda: manager.downgrade("-1", tag="blue", x=["a=1", "b"]),
+            lambda: manager.migrations.upgrade(tag="blue", x=["a=1", "b"]),
+            lambda: manager.migrations.downgrade("-1", tag="blue", x=["a=1", "b"]),
         ):
             with pytest.raises(Exception, match=re.escape("-- blue ['a=1', 'b']")):
                 move()
         shop.write("shop/migrations/versions/r4.py", revision_text("r4", seen, "r3"))
 
-        assert "-- blue ['a=1']" in manager.sql(Script(start="r3", targets=("r4",), tag="blue", x=("a=1",)))
-        assert "-- None []" in manager.sql(Script(start="r3"))
+        assert "-- blue ['a=1']" in manager.migrations.sql(Script(start="r3", targets=("r4",), tag="blue", x=("a=1",)))
+        assert "-- None []" in manager.migrations.sql(Script(start="r3"))
 
 
 NOISY = """
@@ -472,7 +500,7 @@ def test_an_env_py_may_configure_logging(shop, sqlite_url):
     before = root.level, list(root.handlers), own.disabled, own.propagate
     with runtime(sqlite_url) as made:
         made.manager().upgrade()
-        script = made.manager().sql()
+        script = made.manager().migrations.sql()
 
     assert (root.level, list(root.handlers), own.disabled, own.propagate) == before
     assert "alembic_version_shop" in script
@@ -483,7 +511,7 @@ def test_a_run_without_a_journal(shop, sqlite_url):  # noqa: ARG001  # the app o
     """A stamp leaves none either."""
     database = {"sqlalchemy": {"url": sqlite_url}, "alembic": {"journal": False}}
     with runtime({"default": database}) as made:
-        made.manager().stamp("head")
+        made.manager().migrations.stamp("head")
 
     assert tables(sqlite_url) == {"alembic_version_shop"}
 
@@ -499,7 +527,11 @@ def test_a_history_without_an_app(project, sqlite_url):
         assert moved == Movement(
             bind="default", app=None, action="upgrade", before=(), after=("m1",), revisions=("m1",)
         )
-        assert manager.get_history("-") == manager.get_heads() == manager.get_revisions("head")
+        assert (
+            manager.migrations.get_history("-")
+            == manager.migrations.get_heads()
+            == manager.migrations.get_revisions("head")
+        )
 
 
 def test_what_has_no_migrations_has_no_place_among_them(project):
@@ -511,4 +543,4 @@ def test_what_has_no_migrations_has_no_place_among_them(project):
 
     silent = DatabaseManager.from_settings(settings_from_config({"sqlalchemy": {"url": "sqlite://"}}))
     with silent as manager, pytest.raises(MigrationsNotFound, match=r"no alembic\.migrations_path"):
-        manager.get_heads()
+        manager.migrations.get_heads()

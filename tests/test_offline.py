@@ -217,11 +217,11 @@ def test_an_env_py_is_asked_for_sql_too(shop, monkeypatch, tmp_path):
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/x.db")
     with Runtime() as runtime:
         manager = runtime.manager()
-        script = manager.sql(Script(start="r1", targets=("r2",)), "shop")
-        stamped = manager.sql(Script(action="stamp", targets=("r2",)))
+        script = manager.migrations.sql(Script(start="r1", targets=("r2",)), "shop")
+        stamped = manager.migrations.sql(Script(action="stamp", targets=("r2",)))
         shop.write("shop/migrations/env.py", "1 / 0")
         with pytest.raises(Exception, match=r"migrations\): this revision cannot be told .* division by zero"):
-            manager.sql()
+            manager.migrations.sql()
 
     assert "UPDATE alembic_version_shop SET version_num='r2'" in script
     assert "INSERT INTO alembic_version_shop (version_num) VALUES ('r2')" in stamped

@@ -25,7 +25,7 @@ ENTRY_POINTS = {
     "pytest": GROUPS["pytest11"]["sqlhelpers"],
 }
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
-FOR_DEVELOPMENT = {"lint", "pytest"}  # extras that `all` leaves out
+FOR_DEVELOPMENT = {"lint", "pytest", "shell"}  # extras that `all` leaves out
 TOP_LEVEL = {"sqlhelpers", "plugins", "tests", "examples", "docs"}
 ADAPTERS = sorted(path.name for path in (ROOT / "plugins").glob("sqlhelpers_*") if path.is_dir())
 ALWAYS_THERE = {*sys.stdlib_module_names, "sqlhelpers", "sqlalchemy", "alembic", "click", "pluggy", "pydantic"}

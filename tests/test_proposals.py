@@ -69,18 +69,18 @@ def test_what_is_proposed_makes_what_the_models_say(url, project, write, request
             (written,) = asked(made, kind)
             assert written.operations
             made.run_sync()
-            assert made.manager().check() == ()
+            assert made.manager().migrations.check() == ()
             for options in ({}, {"from_scratch": True}):
                 with pytest.raises(NothingToWrite):
                     write_revisions(made, "again", **options)
-            made.manager().downgrade("-1")
+            made.manager().migrations.downgrade("-1")
             made.manager().upgrade()
-            assert made.manager().check() == ()
+            assert made.manager().migrations.check() == ()
 
     assert {"thing", "owner", "other", "link"} <= tables(url)
     assert "second" not in tables(url)
     with runtime(url, apps=BY_REVISIONS) as made:
-        made.manager().downgrade("base")
+        made.manager().migrations.downgrade("base")
         made.manager().upgrade()
 
 
@@ -89,9 +89,9 @@ def asked(made, kind):
 
     async def with_await():
         async with made.async_manager() as manager:
-            return await manager.revision("a change")
+            return await manager.migrations.revision("a change")
 
-    return [made.manager().revision("a change") if kind == "sync" else asyncio.run(with_await())]
+    return [made.manager().migrations.revision("a change") if kind == "sync" else asyncio.run(with_await())]
 
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed")
@@ -159,8 +159,8 @@ def test_a_model_that_is_gone_costs_its_table(begun, write):
     assert "op.drop_table('book')" in Path(written.path).read_text()
     with runtime(begun) as made:
         made.run_sync()
-        assert made.manager().check() == ()
-        made.manager().downgrade("-1")
+        assert made.manager().migrations.check() == ()
+        made.manager().migrations.downgrade("-1")
     assert "book" in tables(begun)
 
 
@@ -319,7 +319,7 @@ class Zebra(Base):
     written = revised(url)
     with runtime(url) as made:
         made.run_sync()
-        made.manager().downgrade("base")
+        made.manager().migrations.downgrade("base")
 
     assert written.operations == ("remove table zebra", "remove table ant")
 
@@ -400,12 +400,12 @@ class Tag(Base):
         make_folder(made, "shop")
         write_revisions(made, "first")
         made.run_sync()
-        assert made.manager().check() == ()
+        assert made.manager().migrations.check() == ()
     write(models.replace("    name: Mapped[str | None]", "") + stock + tone)
     written = revised(postgres_url)
     with runtime(postgres_url) as made:
         made.run_sync()
-        assert made.manager().check() == ()
+        assert made.manager().migrations.check() == ()
 
     assert written.operations == ("add type tone", "remove column tag.name", "add column book.tone")
 

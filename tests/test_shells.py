@@ -20,7 +20,7 @@ from projects import run
 
 from sqlhelpers.backends import Client, mysql
 from sqlhelpers.exceptions import ConfigurationError, DatabaseFailure
-from sqlhelpers.shell import prompt, run_shell
+from sqlhelpers_shell import prompt, run_shell
 
 PYPROJECT = """
 [tool.sqlhelpers.apps.shop]

@@ -145,9 +145,9 @@ def read(
 def _current(runtime: Runtime, app: str | None, bind: str, among: int) -> tuple[str, ...]:
     """Return the revisions of an app that a database is at."""
     if app is None and among > 1:  # it cannot be asked for by name
-        report: DatabaseReport = runtime.perform(bind, lambda manager: manager.get_report())
+        report: DatabaseReport = runtime.perform(bind, lambda manager: manager.migrations.get_report())
         return next(each.current for each in report.apps if each.app is None)
-    found: tuple[str, ...] = runtime.perform(bind, lambda manager: manager.get_current_revisions(app=app))
+    found: tuple[str, ...] = runtime.perform(bind, lambda manager: manager.migrations.get_current_revisions(app=app))
     return found
 
 

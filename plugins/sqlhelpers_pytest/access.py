@@ -50,13 +50,13 @@ def with_manager(
     """Let ``work`` use the sync manager of a database, or ``aio_work`` the async one where there is no sync driver."""
     made = at(database, url)
     if database.hooks.has_sync_driver(url):
-        with DatabaseManager.serving(made) as manager:
+        with DatabaseManager.for_database(made) as manager:
             return work(manager)
 
     async def run() -> R:
         from sqlhelpers.aio import AsyncDatabaseManager
 
-        async with AsyncDatabaseManager.serving(made) as aio_manager:
+        async with AsyncDatabaseManager.for_database(made) as aio_manager:
             return await aio_work(aio_manager)
 
     return in_a_loop(run)

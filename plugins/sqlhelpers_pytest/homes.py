@@ -32,7 +32,7 @@ class Home:
     is_async = False
 
     def __init__(self, database: Database) -> None:
-        self._manager = DatabaseManager.serving(database)
+        self._manager = DatabaseManager.for_database(database)
 
     @property
     def engine(self) -> Engine:
@@ -67,7 +67,7 @@ class LoopHome(Home):
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sqlhelpers_pytest", daemon=True)
         self._thread.start()
-        manager = AsyncDatabaseManager.serving(database)
+        manager = AsyncDatabaseManager.for_database(database)
         self._engine = self.call(lambda: manager.engine.sync_engine)
 
     @property

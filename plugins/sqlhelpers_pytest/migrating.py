@@ -60,7 +60,7 @@ class MigratedDatabase:
 
     def _manage(self, method: str, *arguments: Any) -> Any:
         def call(manager: Any) -> Any:
-            return getattr(manager, method)(*arguments)
+            return getattr(manager.migrations, method)(*arguments)
 
         return with_manager(self._database, self._url, call, call)
 

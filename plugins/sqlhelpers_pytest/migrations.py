@@ -15,6 +15,8 @@ from sqlhelpers_pytest.modelfiles import modules_with_models
 from sqlhelpers_pytest.schemas import differences
 
 if TYPE_CHECKING:
+    from sqlhelpers.backends import Naming
+    from sqlhelpers.managers import Database
     from sqlhelpers_pytest.kit import Kit
     from sqlhelpers_pytest.migrating import MigratedDatabase
 
@@ -36,7 +38,7 @@ def test_one_head(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> None:
     app = sqlhelpers_kit.runtime.apps[sqlhelpers_app]
     if app.migrations is None:
         pytest.skip(f"app {sqlhelpers_app!r} has no migrations")
-    sqlhelpers_kit.runtime.database(app.bind).latest(sqlhelpers_app)
+    sqlhelpers_kit.runtime.database(app.bind).head_revision(sqlhelpers_app)
 
 
 def test_up_from_nothing(sqlhelpers_migrated: MigratedDatabase) -> None:
@@ -84,7 +86,7 @@ def test_created_equals_migrated(sqlhelpers_migrated: MigratedDatabase) -> None:
 def test_every_model_module_is_imported(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> None:
     """No module of the app's package defines a table that nobody imports: a revision would drop it."""
     app = sqlhelpers_kit.runtime.apps[sqlhelpers_app]
-    naming = sqlhelpers_kit.runtime.registry.naming(app.bind)
+    naming = _naming(sqlhelpers_kit.runtime.database(app.bind))
     known = {naming.of(table) for table in sqlhelpers_kit.runtime.tables[sqlhelpers_app]}
     found = {each.module: sorted(map(str, each.tables)) for each in modules_with_models(app)}
     forgotten = {
@@ -99,7 +101,7 @@ def test_no_table_is_owned_twice(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> No
     """No two apps of a database have a table of the same name."""
     runtime = sqlhelpers_kit.runtime
     bind = runtime.apps[sqlhelpers_app].bind
-    naming = runtime.registry.naming(bind).without_guess()
+    naming = _naming(runtime.database(bind)).without_guess()
     mine = {naming.of(table) for table in runtime.tables[sqlhelpers_app]}
     others = [name for name, app in runtime.apps.items() if app.bind == bind and name != sqlhelpers_app]
     lines = [
@@ -109,6 +111,11 @@ def test_no_table_is_owned_twice(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> No
         if naming.of(table) in mine
     ]
     _refuse(lines, "tables are owned twice")
+
+
+def _naming(database: Database) -> Naming:
+    """Return which names mean the same table, as far as the URL tells."""
+    return database.backend.naming_by_url(database.url)
 
 
 def _refuse(lines: list[str], what: str) -> None:

@@ -217,7 +217,9 @@ class TestDatabase:
         self._write_mark(self.template, "")
         for bind in self.binds:
             database = self._runtime.database(bind)
-            with_manager(database, self.maker.url(self.template), lambda m: m.sync_apps(), lambda m: m.sync_apps())
+            with_manager(
+                database, self.maker.url(self.template), lambda m: m.migrations.sync(), lambda m: m.migrations.sync()
+            )
         self._write_mark(self.template, f"{self.fingerprint} {self._options.run}")
 
     def _drop(self, name: str) -> None:

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from sqlhelpers.backends.base import Backend as Backend
     from sqlhelpers.backends.base import backend_of as backend_of
     from sqlhelpers.backends.base import built_in as built_in
+    from sqlhelpers.backends.base import meanings_of as meanings_of
     from sqlhelpers.backends.base import relative_to as relative_to
     from sqlhelpers.backends.base import sqlite_file as sqlite_file
     from sqlhelpers.backends.clients import Client as Client
     from sqlhelpers.backends.errors import Meaning as Meaning
     from sqlhelpers.backends.errors import codes_of as codes_of
     from sqlhelpers.backends.errors import is_of_driver as is_of_driver
-    from sqlhelpers.backends.errors import meanings_of as meanings_of
     from sqlhelpers.backends.limits import NoLimits as NoLimits
     from sqlhelpers.backends.limits import RevisionLimits as RevisionLimits
-    from sqlhelpers.backends.limits import bound as bound
+    from sqlhelpers.backends.limits import limit_waits as limit_waits
     from sqlhelpers.backends.limits import pause as pause
     from sqlhelpers.backends.locks import Lock as Lock
     from sqlhelpers.backends.locks import connected as connected
@@ -45,7 +45,6 @@ __all__ = [
     "RevisionLimits",
     "TableName",
     "backend_of",
-    "bound",
     "built_in",
     "codes_of",
     "connected",
@@ -53,6 +52,7 @@ __all__ = [
     "empty_database",
     "is_of_driver",
     "is_sqlite",
+    "limit_waits",
     "meanings_of",
     "pause",
     "process_identity",
@@ -64,10 +64,10 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "base": ("Backend", "OPTION", "backend_of", "built_in", "relative_to", "sqlite_file"),
+        "base": ("Backend", "OPTION", "backend_of", "built_in", "meanings_of", "relative_to", "sqlite_file"),
         "clients": ("Client",),
-        "errors": ("Meaning", "codes_of", "is_of_driver", "meanings_of"),
-        "limits": ("NoLimits", "RevisionLimits", "bound", "pause"),
+        "errors": ("Meaning", "codes_of", "is_of_driver"),
+        "limits": ("NoLimits", "RevisionLimits", "limit_waits", "pause"),
         "locks": ("Lock", "connected", "connected_once", "process_identity"),
         "postgresql": ("PostgreSQL", "suspect_pooler"),
         "sqlite": ("empty_database", "is_sqlite"),

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from sqlhelpers import urls
+from sqlhelpers.backends.errors import codes_of
 from sqlhelpers.backends.limits import RevisionLimits
 from sqlhelpers.backends.locks import close, connected, connected_once
 from sqlhelpers.backends.tables import Naming
@@ -138,11 +139,11 @@ class Backend:
         """Return a resolved URL with its query in the driver's own words, and what has to go to ``connect_args``."""
         return url, {}
 
-    def file(self, url: URL) -> Path | None:  # noqa: ARG002  # others look at it
+    def file(self, url: URL) -> Path | None:
         """Return the file that holds the database; None for a server, and for a database in memory."""
         return None
 
-    def is_absent(self, url: URL) -> bool:  # noqa: ARG002  # others look at it
+    def is_absent(self, url: URL) -> bool:
         """Tell whether there is no database yet, and connecting would make one."""
         return False
 
@@ -152,11 +153,11 @@ class Backend:
         """Return the options of ``create_engine`` for a resolved URL, among them what bounds connecting."""
         return {"connect_args": self.connect_arguments(url, settings.connect_timeout)}
 
-    def connect_arguments(self, url: URL, seconds: float) -> dict[str, Any]:  # noqa: ARG002  # others look at them
+    def connect_arguments(self, url: URL, seconds: float) -> dict[str, Any]:
         """Return the arguments that bound how long the driver takes to connect."""
         return {}
 
-    def without_prepared_statements(self, url: URL) -> dict[str, Any]:  # noqa: ARG002  # others look at it
+    def without_prepared_statements(self, url: URL) -> dict[str, Any]:
         """Return the driver's arguments for a pooler that lends connections for a transaction at a time."""
         return {}
 
@@ -173,7 +174,7 @@ class Backend:
         """Return the engine as sessions should use it."""
         return engine
 
-    def without_waiting(self, connection: Connection) -> AbstractContextManager[None]:  # noqa: ARG002  # others do
+    def without_waiting(self, connection: Connection) -> AbstractContextManager[None]:
         """Let statements of the block fail at once where another process is in the way, if the server can."""
         return nullcontext()
 
@@ -183,7 +184,9 @@ class Backend:
 
     # the schema
 
-    def schema_transaction(self, connection: Connection, patience: float) -> AbstractContextManager[None]:  # noqa: ARG002  # others wait
+    def schema_transaction(
+        self, connection: Connection, patience: float
+    ) -> AbstractContextManager[None]:  # others wait
         """Run the block in a transaction in which the schema may be changed; roll back all of it on an error.
 
         What the block runs may end this transaction and begin another, as Alembic's ``autocommit_block`` does.
@@ -194,7 +197,7 @@ class Backend:
         """
         return _transaction(connection)
 
-    def lock(self, engine: Engine, seconds: float) -> AbstractContextManager[Lock]:  # noqa: ARG002  # others use them
+    def lock(self, engine: Engine, seconds: float) -> AbstractContextManager[Lock]:
         """Return the lock of a database, which is released at the end of the block, taken or not.
 
         Args:
@@ -209,11 +212,11 @@ class Backend:
             "this one: a plugin can bring a Backend that has a lock, by the hook sqlhelpers_register_backend",
         )
 
-    def lock_holder(self, connection: Connection) -> str:  # noqa: ARG002  # others ask it
+    def lock_holder(self, connection: Connection) -> str:
         """Return who holds the lock just now, without keeping it from anybody; empty if nobody does."""
         return ""
 
-    def may_look_first(self, engine: Engine) -> bool:  # noqa: ARG002  # others look at it
+    def may_look_first(self, engine: Engine) -> bool:
         """Tell whether it is worth while to look at a database before the lock is asked for, and safe."""
         return True
 
@@ -265,11 +268,11 @@ class Backend:
                 except DBAPIError as error:
                     failed(str(error.orig))
 
-    def drop_database(self, connection: Connection, name: str) -> str:  # noqa: ARG002  # others ask its version
+    def drop_database(self, connection: Connection, name: str) -> str:
         """Return the statement that drops a database."""
         return f"DROP DATABASE {name}"
 
-    def means(self, error: DBAPIError, codes: set[Any]) -> frozenset[Meaning]:  # noqa: ARG002  # SQLite has no codes
+    def means(self, error: DBAPIError, codes: set[Any]) -> frozenset[Meaning]:
         """Return what an error of the kind means.
 
         Args:
@@ -285,7 +288,7 @@ class Backend:
         """Return which names mean the same table for a connection."""
         return Naming(connection.dialect.default_schema_name, self.folded)
 
-    def naming_by_url(self, url: URL) -> Naming:  # noqa: ARG002  # others look at it
+    def naming_by_url(self, url: URL) -> Naming:  # others look at it
         """Return which names mean the same table, as far as that can be told without a connection."""
         return Naming(None, self.folded, is_certain=False)
 
@@ -299,7 +302,7 @@ class Backend:
 
         return DateTime()
 
-    def is_same_default(self, found: str, wanted: str) -> bool:  # noqa: ARG002  # others know words that mean the same
+    def is_same_default(self, found: str, wanted: str) -> bool:
         """Tell whether the server has stored a default in other words than it was written in."""
         return False
 
@@ -310,7 +313,9 @@ class Backend:
         """Return the lines of a revision that execute a statement on this kind of database only."""
         return [f"if op.get_context().dialect.name == {self.name!r}:", f"op.execute({statement!r})", ""]
 
-    def client(self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]) -> Client:  # noqa: ARG002  # others do
+    def client(
+        self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]
+    ) -> Client:  # others do
         """Return the command-line client for a database, with arguments of the user's own behind ours.
 
         Args:
@@ -384,6 +389,13 @@ def backend_of(bind: Engine | Connection) -> Backend:
     """Return the backend that an engine of ours was made with; of any other engine, the one for its dialect."""
     found: Backend | None = bind.get_execution_options().get(OPTION)
     return found or built_in(bind.dialect.name)
+
+
+def meanings_of(error: DBAPIError) -> frozenset[Meaning]:
+    """Return what an error means; nothing if it is of no kind that is told apart."""
+    codes = codes_of(error)
+    backends = {id(each): each for each in map(built_in, known_names())}.values()
+    return frozenset(meaning for backend in backends for meaning in backend.means(error, codes))
 
 
 def sqlite_file(url: URL) -> Path | None:

@@ -38,12 +38,3 @@ def codes_of(error: DBAPIError) -> set[Any]:
 def is_of_driver(error: BaseException) -> bool:
     """Tell whether a driver has raised an error by itself, which SQLAlchemy has not made one of its own."""
     return type(error).__module__.partition(".")[0].lstrip("_") in DRIVERS
-
-
-def meanings_of(error: DBAPIError) -> frozenset[Meaning]:
-    """Return what an error means; nothing if it is of no kind that is told apart."""
-    from sqlhelpers.backends.base import built_in, known_names
-
-    codes = codes_of(error)
-    backends = {id(each): each for each in map(built_in, known_names())}.values()
-    return frozenset(meaning for backend in backends for meaning in backend.means(error, codes))

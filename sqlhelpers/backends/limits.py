@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine, ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-    from sqlhelpers.config import DatabaseSettings
 
 _PING = 2.0  # seconds: a pooled connection that does not answer by then is replaced
 _CANCEL = 0.5  # seconds to tell the server that nobody waits any more
@@ -39,11 +38,14 @@ def pause(seconds: float) -> None:
         time.sleep(seconds)
 
 
-def bound(engine: Engine, settings: DatabaseSettings) -> None:
-    """Let no wait for the server of ``engine`` outlast the limits in ``settings``."""
-    connecting = settings.connect_timeout
-    chosen = settings.sqlalchemy.connect_args or {}
-    command = chosen.get("command_timeout") or chosen.get("read_timeout") or settings.command_timeout
+def limit_waits(engine: Engine, connecting: float, command: float) -> None:
+    """Let no wait for the server of an engine outlast its limit.
+
+    Args:
+        engine: the engine.
+        connecting: how many seconds a connection may take to open.
+        command: how many seconds the server may take to answer; 0 for no limit.
+    """
 
     def while_connecting(connection: DBAPIConnection, _: object) -> None:
         _set(connection, connecting)

@@ -71,7 +71,7 @@ class Lock:
             statement_of: what ``session`` has said of the connection that it runs on.
         """
 
-    def session(self, connection: Connection) -> Any:  # noqa: ARG002  # others look at it
+    def session(self, connection: Connection) -> Any:
         """Return the name that the server has for a connection."""
         return None
 

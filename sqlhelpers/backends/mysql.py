@@ -76,7 +76,7 @@ class MySQL(Backend):
         timeouts = {"connect_timeout": seconds, "read_timeout": seconds}
         return {**timeouts, "write_timeout": seconds} if driver == "pymysql" else timeouts
 
-    def prepare(self, engine: Engine, bind: str, settings: EngineSettings) -> None:  # noqa: ARG002  # as the others
+    def prepare(self, engine: Engine, bind: str, settings: EngineSettings) -> None:
         """Send passwords as UTF-8, be quiet about what the server notes, and hang up without an await."""
         event.listen(engine, "do_connect", _connect)
         logging.getLogger("asyncmy").addHandler(_SILENCE)  # it would print every note of the server
@@ -123,7 +123,9 @@ class MySQL(Backend):
         """Tell whether two defaults differ in quotes, parentheses, case or a synonym only."""
         return _plain(found) == _plain(wanted)
 
-    def client(self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]) -> Client:  # noqa: ARG002  # as the others
+    def client(
+        self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]
+    ) -> Client:  # as the others
         """Return mariadb or mysql, with its password in an option file that is a pipe."""
         program = found_program(["mariadb", "mysql"], "apt install mariadb-client, or brew install mariadb")
         given = {"charset": "utf8mb4", **driver_arguments(url, "mysql+pymysql", connect_args)}
@@ -173,7 +175,8 @@ def _tls(program: str, given: Mapping[str, Any]) -> list[str]:
 
 
 def _is_mariadb(program: str) -> bool:
-    said = subprocess.run([program, "--version"], capture_output=True, encoding="utf-8", errors="replace", check=False)  # noqa: S603  # it was found on the PATH
+    command = [program, "--version"]  # it was found on the PATH
+    said = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)  # noqa: S603
     return "MariaDB" in said.stdout
 
 

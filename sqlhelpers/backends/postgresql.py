@@ -165,7 +165,9 @@ class PostgreSQL(Backend):
         """Let backslashes be: SQLAlchemy believes the server, once it is connected."""
         vars(dialect)["_backslash_escapes"] = False
 
-    def client(self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]) -> Client:  # noqa: ARG002  # as the others
+    def client(
+        self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]
+    ) -> Client:  # as the others
         """Return psql, with its password in a variable."""
         program = found_program(
             ["psql"], "apt install postgresql-client, brew install libpq, or postgresql.org/download"

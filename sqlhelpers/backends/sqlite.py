@@ -97,7 +97,7 @@ class SQLite(Backend):
             options["connect_args"]["check_same_thread"] = False
         return options
 
-    def prepare(self, engine: Engine, bind: str, settings: EngineSettings) -> None:  # noqa: ARG002  # as the others
+    def prepare(self, engine: Engine, bind: str, settings: EngineSettings) -> None:
         """Make transactions explicit, let foreign keys hold, and set the pragmas of the settings."""
         prepare(engine)
         if settings.sqlite_pragmas:
@@ -125,7 +125,7 @@ class SQLite(Backend):
         return schema_transaction(connection, patience)
 
     @contextmanager
-    def lock(self, engine: Engine, seconds: float) -> Iterator[Lock]:  # noqa: ARG002  # as the others
+    def lock(self, engine: Engine, seconds: float) -> Iterator[Lock]:
         """Return a lock on a file beside the database; none for one in memory, which is this process's own."""
         file = self.file(engine.url)
         lock = _FileLock(file.resolve()) if file is not None else Lock()
@@ -154,10 +154,10 @@ class SQLite(Backend):
     @contextmanager
     def scratch(
         self,
-        engine: Engine,  # noqa: ARG002  # as the others
-        name: str,  # noqa: ARG002
+        engine: Engine,
+        name: str,
         make: Callable[[str | None], Engine],
-        failed: Callable[[str], None],  # noqa: ARG002
+        failed: Callable[[str], None],
     ) -> Iterator[Connection]:
         """Connect to an empty database in memory."""
         with connected_once(make(None)) as connection:
@@ -168,7 +168,7 @@ class SQLite(Backend):
         found = super().means(error, codes)
         return found | {Meaning.NO_TABLE} if "no such table" in str(error.orig) else found
 
-    def naming_by_url(self, url: URL) -> Naming:  # noqa: ARG002  # as the others
+    def naming_by_url(self, url: URL) -> Naming:  # as the others
         """Return the same as for a connection: the default schema is always ``main``."""
         return Naming("main", self.folded)
 
@@ -176,7 +176,9 @@ class SQLite(Backend):
         """Return a name with ASCII letters in lower case."""
         return str(name).translate(_LOWER)
 
-    def client(self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]) -> Client:  # noqa: ARG002  # as the others
+    def client(
+        self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]
+    ) -> Client:  # as the others
         """Return sqlite3, with foreign keys enforced."""
         file = self.file(url)
         if file is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Naming:
 
     def without_guess(self) -> Naming:
         """Return what is certain of it."""
-        return self if self.is_certain else replace(self, default_schema=None)
+        return self if self.is_certain else Naming(is_certain=False)
 
     def schema(self, schema: str | None) -> str | None:
         """Return the one name of a schema; None for the default schema, whether it is named or not."""

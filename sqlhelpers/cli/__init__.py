@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import click
 
 from sqlhelpers import interrupts
-from sqlhelpers.cli import doctoring, shells  # they register theirs
 from sqlhelpers.cli.commands import author, decide, inspect, look, move, sync  # noqa: F401  # they register theirs
 from sqlhelpers.cli.commands.sync import syncdb
 from sqlhelpers.cli.completion import apps_of, databases_of, revisions_of
@@ -34,9 +33,9 @@ from sqlhelpers.cli.group import (
     words_of,
     yes,
 )
-from sqlhelpers.cli.output import note, say, table
+from sqlhelpers.cli.output import is_quiet, is_terminal, note, say, styled, table
 from sqlhelpers.cli.passing import Passing
-from sqlhelpers.cli.runtime import ATTRIBUTE, Attachment, attachment_of, open_runtime
+from sqlhelpers.cli.runtime import ATTRIBUTE, Attachment, attachment_of, open_quietly, open_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,17 +54,19 @@ __all__ = [
     "database",
     "databases",
     "databases_of",
-    "doctoring",
     "explained",
+    "is_quiet",
+    "is_terminal",
     "json_option",
     "main",
     "mounted",
     "note",
+    "open_quietly",
     "open_runtime",
     "optional_app",
     "revisions_of",
     "say",
-    "shells",
+    "styled",
     "syncdb",
     "table",
     "words_of",

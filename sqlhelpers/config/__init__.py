@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sqlhelpers.config.databases import Bootstrap as Bootstrap
     from sqlhelpers.config.databases import DatabaseSettings as DatabaseSettings
     from sqlhelpers.config.databases import SecretUrl as SecretUrl
+    from sqlhelpers.config.databases import SQLAlchemySettings as SQLAlchemySettings
     from sqlhelpers.config.preview import Preview as Preview
     from sqlhelpers.config.preview import preview_of as preview_of
     from sqlhelpers.config.preview import read_preview as read_preview
@@ -30,6 +31,7 @@ __all__ = [
     "DatabaseSettings",
     "Names",
     "Preview",
+    "SQLAlchemySettings",
     "SecretUrl",
     "Settings",
     "cache_folder",
@@ -44,7 +46,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "databases": ("AlembicSettings", "Bootstrap", "DatabaseSettings", "SecretUrl"),
+        "databases": ("AlembicSettings", "Bootstrap", "DatabaseSettings", "SQLAlchemySettings", "SecretUrl"),
         "preview": ("Preview", "preview_of", "read_preview"),
         "settings": ("AppSettings", "Names", "Settings", "database_settings", "settings_from_config"),
         "sources": ("cache_folder", "project_file", "split"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from sqlhelpers.runtime import Runtime
+from typing_extensions import TypeVar
+
+#: The runtime: ``sqlhelpers.Runtime``, which is made of all that this room finds.
+R = TypeVar("R", default=Any)
 
 
 @runtime_checkable
-class Adapter(Protocol):
+class Adapter(Protocol[R]):
     """Attaches a ``Runtime`` to an application object of one framework."""
 
     @property
@@ -17,7 +19,7 @@ class Adapter(Protocol):
         """The top-level module of the framework, which is also the name of the entry point: ``fastapi``."""
         ...
 
-    def attach(self, app: Any, runtime: Runtime | None = None) -> Runtime:
+    def attach(self, app: Any, runtime: R | None = None) -> R:
         """Wire sessions and disposal into ``app``, and return the runtime that serves it.
 
         Args:

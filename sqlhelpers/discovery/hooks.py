@@ -19,10 +19,11 @@ from sqlhelpers.exceptions import (
     PluginLoadError,
     Refused,
 )
+from sqlhelpers.reports import Diagnosis
 from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy.engine import URL, Connection, Engine
 
@@ -182,6 +183,14 @@ class Hooks:
             self._notify("sqlhelpers_after_sync", bind=bind, connection=connection, result=result)
         except HookFailed as error:
             raise DatabaseFailure(str(error)) from error.__cause__
+
+    def examine(self, bind: str, connection: Connection) -> Iterator[tuple[str, Iterable[Diagnosis] | HookFailed]]:
+        """Yield what each plugin has found in a database, or that its hook failed, with the plugin's name."""
+        for name, result in self.outcomes("sqlhelpers_examine", bind=bind, connection=connection):
+            is_fine = isinstance(result, list | tuple) and all(isinstance(each, Diagnosis) for each in result)
+            if not isinstance(result, HookFailed) and not is_fine:
+                raise wrong_type(name, "sqlhelpers_examine", "a list of Diagnosis", result)
+            yield name, result
 
 
 #: What serves all runtimes and managers, whoever makes them: empty, unless a test kit is at work. It has nobody else

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlhelpers.config import DatabaseSettings
     from sqlhelpers.discovery.adapter import Adapter
     from sqlhelpers.discovery.app import App
-    from sqlhelpers.reports import DatabaseReport
+    from sqlhelpers.reports import DatabaseReport, Diagnosis
 
 PROJECT = "sqlhelpers"
 
@@ -100,6 +100,16 @@ def sqlhelpers_after_sync(bind: str, connection: Connection, result: DatabaseRep
         bind: the name of the database.
         connection: the connection that the changes were made on, in the same transaction.
         result: what was done, app by app: ``"countries" in result`` tells whether an app lives here.
+    """
+
+
+@hookspec
+def sqlhelpers_examine(bind: str, connection: Connection) -> Iterable[Diagnosis]:  # type: ignore[empty-body]
+    """Return what else ``sqlhelpers doctor`` should say of a database. Called for each that can be connected to.
+
+    Args:
+        bind: the name of the database.
+        connection: a connection that changes nothing, where the server can see to that.
     """
 
 

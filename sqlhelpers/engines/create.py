@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sqlhelpers import urls
-from sqlhelpers.backends import OPTION, bound
+from sqlhelpers.backends import OPTION, limit_waits
 from sqlhelpers.discovery import merge_options
 from sqlhelpers.engines.errors import name_failures_to_connect
 from sqlhelpers.engines.forks import guard
@@ -140,7 +140,9 @@ def _announce(bind: str, settings: DatabaseSettings, engine: Engine, backend: Ba
     if not isinstance(engine.pool, StaticPool):  # a database in memory goes along with its one connection
         guard(engine, has_server=backend.has_server)
     if backend.has_server:
-        bound(engine, settings)
+        chosen = settings.sqlalchemy.connect_args or {}
+        command = chosen.get("command_timeout") or chosen.get("read_timeout") or settings.command_timeout
+        limit_waits(engine, settings.connect_timeout, command)
     if engine.dialect.is_async:
         name_failures_to_connect(engine)
     backend.prepare(engine, bind, settings)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
 
     from sqlhelpers.managers import Database
     from sqlhelpers.migrations.state import History
@@ -140,7 +140,7 @@ class _Served:
         connection = self.environment.config.attributes.get("connection")
         only_looks = _LOOKING & self.environment.context_opts.keys()
         if connection is None:
-            self._connect(self._look if only_looks else self._change, "_read" if only_looks else "_change")
+            self._connect(self._look if only_looks else self._change, looks=bool(only_looks))
         elif only_looks:
             self._look(connection)
         else:
@@ -154,24 +154,29 @@ class _Served:
         with self.environment.begin_transaction():
             self.environment.run_migrations()
 
-    def _connect(self, work: Callable[..., None], method: str) -> None:
-        arguments: tuple[Any, ...] = (None, work) if method == "_read" else (work,)
+    def _connect(self, work: Callable[..., None], *, looks: bool) -> None:
+        database = self.database
 
-        def perform() -> None:
-            database = self.database
+        def on(engine: Engine) -> None:
+            if looks:
+                database.read(lambda: engine, None, work)
+            else:
+                database.change(engine, None, work)
+
+        def perform_all() -> None:
             with failures_named(database.bind, database.url):
                 if database.has_sync_driver:
-                    with DatabaseManager.serving(database) as manager:
-                        getattr(manager, method)(*arguments)
+                    with DatabaseManager.for_database(database) as manager:
+                        on(manager.engine)
                 else:
                     from sqlhelpers.managers import perform
 
-                    perform(database, lambda manager: getattr(manager, method)(*arguments))
+                    perform(database, lambda manager: manager.run_sync(on))
 
         if isinstance(self.manager, DatabaseManager):
-            getattr(self.manager, method)(*arguments)
+            on(self.manager.engine)
         else:
-            _outside_of_loops(perform)
+            _outside_of_loops(perform_all)
 
     def _look(self, connection: Connection) -> None:
         """Do what changes nothing: show where the database is, or compare it with the models."""
@@ -198,7 +203,7 @@ class _Served:
 
     def _change_in(self, connection: Connection) -> None:
         """Do what changes the database, on a connection that was given."""
-        bind, shown, seconds = self.database.bind, self.database.shown, self.database.settings.lock_timeout
+        bind, shown, seconds = self.database.bind, self.database.masked_url, self.database.settings.lock_timeout
         with only_run(connection.engine, f"database {bind!r} ({shown})", seconds) as lock:
             self.database.refuse_shared(connection)
             self._change(connection, Run(bind, shown, self.database.hooks, lock, NoLimits(), seconds))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from contextlib import asynccontextmanager
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker
@@ -13,21 +13,26 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import greenlet_spawn
 
-from sqlhelpers.backends import empty_database
+from sqlhelpers.backends import backend_of
 from sqlhelpers.engines import make_async_engine, wait_for
-from sqlhelpers.managers.aiowriting import AsyncWritingManager
+from sqlhelpers.managers.base import BaseManager
+from sqlhelpers.managers.cancellation import to_the_end
+from sqlhelpers.managers.migrations import AsyncMigrations, Migrations
+from sqlhelpers.migrations.state import single_revision
 from sqlhelpers.queries import NAMING_CONVENTION, AsyncModelQueries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Self
 
+    from sqlalchemy.engine import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from sqlhelpers.managers.database import Database
-    from sqlhelpers.reports import Readiness
+    from sqlhelpers.managers.database import Apps, Database
+    from sqlhelpers.reports import DatabaseStatus, Finding, Movement, Readiness, SyncResult
 
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -44,21 +49,6 @@ class _Bound(NamedTuple):
     sessions: async_sessionmaker[AsyncSession]
 
 
-async def _to_the_end(work: Coroutine[Any, Any, R]) -> R:
-    """Await ``work`` in a task of its own, and let that roll back when this one is cancelled, however often it is."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.cancel()
-        while not task.done():
-            with suppress(asyncio.CancelledError):  # anyio cancels again and again
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # heard: it is the consequence
-        raise
-
-
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
@@ -66,7 +56,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-class AsyncDatabaseManager(AsyncWritingManager):
+class AsyncDatabaseManager(BaseManager):
     """The engine, the sessions and the migrations of one database, asynchronously.
 
     Arguments and methods are those of ``DatabaseManager``. The same URL serves both: the driver is
@@ -107,7 +97,9 @@ class AsyncDatabaseManager(AsyncWritingManager):
 
     def _new_engine(self) -> _Bound:
         engine = make_async_engine(self.database.bind, self.database.settings, self.database.hooks)
-        return _Bound(engine, async_sessionmaker(self.database.backend.for_sessions(engine), expire_on_commit=False))
+        return _Bound(
+            engine, async_sessionmaker(backend_of(engine.sync_engine).for_sessions(engine), expire_on_commit=False)
+        )
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -116,17 +108,48 @@ class AsyncDatabaseManager(AsyncWritingManager):
             yield session
             await session.commit()
 
-    async def _read(self, session: AsyncSession | None, work: Callable[..., R], *arguments: Any) -> R:
-        if session is not None:
-            return await (await session.connection()).run_sync(work, *arguments)
-        if self.database.backend.is_absent(self.database.url):  # connecting would make the file
-            with empty_database() as connection:
-                return work(connection, *arguments)
-        async with self.engine.connect() as connection:
-            return await connection.run_sync(work, *arguments)
+    @property
+    def migrations(self) -> AsyncMigrations:
+        """What looks at the schema and changes it, and writes revisions."""
+        return AsyncMigrations(Migrations(self.database, lambda: self.engine.sync_engine))
 
-    async def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
-        return await _to_the_end(greenlet_spawn(work, self.engine.sync_engine, *arguments, **options))
+    async def get_status(self, session: AsyncSession | None = None) -> DatabaseStatus:
+        """Return the state of the database compared with what the installed code expects."""
+        return (await self.migrations.get_report(session)).status
+
+    async def get_current_revision(self, session: AsyncSession | None = None, app: str | None = None) -> str | None:
+        """Return the revision that the database is at; None if none is recorded.
+
+        Args:
+            session: the session to ask with; None to connect for it.
+            app: the app to ask about; may be left out where there is only one.
+        """
+        return single_revision(await self.migrations.get_current_revisions(session, app))
+
+    async def sync(self) -> SyncResult:
+        """Bring the database to the state that the code expects: create, upgrade, or leave it.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        return (await self.migrations.sync()).result
+
+    async def create(self) -> None:
+        """Create the tables, and record the newest revision. See ``Migrations.create``."""
+        await self.migrations.create()
+
+    async def upgrade(self, target: str = "head", app: Apps = None) -> tuple[Movement, ...]:
+        """Run the revisions up to ``target``, and return how far each app was moved. See ``Migrations.upgrade``."""
+        return await self.migrations.upgrade(target, app)
+
+    async def check(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the database. See ``Migrations.check``."""
+        return await self.migrations.check()
+
+    async def drop(self, app: str | None = None) -> None:
+        """Drop the tables of one app or of all, with their positions and journal, and nothing else."""
+        await self.migrations.drop(app)
 
     async def get_readiness(self, timeout: float | None = None) -> Readiness:  # noqa: ASYNC109  # as its twin
         """Return whether the database can serve the installed code, with one small query; see ``managers.readiness``.
@@ -136,16 +159,26 @@ class AsyncDatabaseManager(AsyncWritingManager):
         """
         try:
             async with asyncio.timeout(timeout):
-                return await self._read(None, self._probe.read, await greenlet_spawn(self._probe.expected))
+                return await self.run_sync(self._ask)
         except Exception as error:  # noqa: BLE001  # what is no failure of the database is raised again
             return self._probe.failed(error)
+
+    def _ask(self, engine: Engine) -> Readiness:
+        return self.database.read(lambda: engine, None, self._probe.read, self._probe.expected())
+
+    async def run_sync(self, work: Callable[Concatenate[Engine, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a sync function with the sync engine below the async one, in a greenlet, and return its result.
+
+        When the task is cancelled, what the function does is rolled back first.
+        """
+        return await to_the_end(greenlet_spawn(partial(work, self.engine.sync_engine, *args, **kwargs)))
 
     async def wait(self, seconds: float) -> None:
         """Wait until the server lets us in, at most for so many seconds; then raise what it said.
 
         What will not pass by itself, a wrong password for instance, is raised at once.
         """
-        await greenlet_spawn(wait_for, self.engine.sync_engine, seconds)
+        await self.run_sync(wait_for, seconds)
 
     async def dispose(self) -> None:
         """Close the pooled connections of this event loop. The manager can be used again; it then connects anew."""
@@ -172,7 +205,7 @@ def perform(database: Database, work: Callable[[AsyncDatabaseManager], Awaitable
     """
 
     async def performed() -> R:
-        async with AsyncDatabaseManager.serving(database) as manager:
+        async with AsyncDatabaseManager.for_database(database) as manager:
             if wait:
                 await manager.wait(wait)
             return await work(manager)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.config import DatabaseSettings, database_settings
 from sqlhelpers.managers.database import Database
-from sqlhelpers.migrations.state import heads, named, newest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from os import PathLike
     from typing import Self
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.orm import DeclarativeBase
 
-    from sqlhelpers.managers.database import Apps
     from sqlhelpers.managers.readiness import Probe
-    from sqlhelpers.migrations.running import Script
-    from sqlhelpers.reports import RevisionInfo
 
 
 class BaseManager:
@@ -35,11 +32,12 @@ class BaseManager:
         engine_args: Mapping[str, Any] | None = None,
         base_model: type[DeclarativeBase] | None = None,
     ) -> None:
+        self._making = threading.RLock()
         settings = database_settings(
             sqlalchemy={**(engine_args or {}), "url": url},
             alembic={"migrations_path": alembic_location},
         )
-        self.database: Database = Database.alone(settings, base_model or self._default_base())
+        self.database: Database = Database.standalone(settings, base_model or self._default_base())
 
     @classmethod
     def from_settings(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase] | None = None) -> Self:
@@ -49,12 +47,13 @@ class BaseManager:
             settings: the URL and options of the engine, and where the migrations are.
             base_model: the declarative base of the models; the default one if None.
         """
-        return cls.serving(Database.alone(settings, base_model or cls._default_base()))
+        return cls.for_database(Database.standalone(settings, base_model or cls._default_base()))
 
     @classmethod
-    def serving(cls, database: Database) -> Self:
+    def for_database(cls, database: Database) -> Self:
         """Return a manager for a database that a runtime has put together from settings and apps."""
         manager = cls.__new__(cls)
+        manager._making = threading.RLock()  # noqa: SLF001  # it is its own
         manager.database = database
         return manager
 
@@ -103,46 +102,4 @@ class BaseManager:
         Raises:
             MultipleHeads: there are several.
         """
-        return self.database.latest(app)
-
-    def get_heads(self, app: Apps = None, *, resolve_dependencies: bool = False) -> tuple[RevisionInfo, ...]:
-        """Return the newest revisions of one app or several, or of every app that has migrations.
-
-        Args:
-            app: the app or the apps.
-            resolve_dependencies: leave out those that another revision depends on.
-        """
-        return heads(self.database.chosen(app), resolve_dependencies=resolve_dependencies)
-
-    def get_history(
-        self,
-        app: Apps = None,
-        between: str | None = None,
-        current: Sequence[str] = (),
-    ) -> tuple[RevisionInfo, ...]:
-        """Return the revisions of one app or several, or of every app that has migrations, the newest first.
-
-        Args:
-            app: the app or the apps.
-            between: the only ones, ends included: ``START:END``, ``-3:current``; None for all.
-            current: the revisions that ``current`` stands for in it, as ``get_current_revisions()`` returns them.
-        """
-        return newest_first(self.database.chosen(app), between, current)
-
-    def get_revisions(self, revision: str, app: str | None = None) -> tuple[RevisionInfo, ...]:
-        """Return what is to be told of a revision, or of the several that its name stands for.
-
-        Args:
-            revision: in Alembic's words: an identifier or the beginning of it, ``head``, ``label@head``.
-            app: the app; may be left out where there is only one.
-        """
-        return named(self.database.history(app), revision)
-
-    def sql(self, script: Script | None = None, app: Apps = None) -> str:
-        """Return what revisions do as SQL; nothing is connected to, and no secret is in it.
-
-        Args:
-            script: from where to where; None for all that an empty database gets.
-            app: the app or the apps; None for every one that has migrations.
-        """
-        return self.database.sql(script, app)
+        return self.database.head_revision(app)

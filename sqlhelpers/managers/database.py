@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import contains
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,17 +18,8 @@ from sqlhelpers.discovery import Hooks
 from sqlhelpers.engines import database_url
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, InvalidURL, MigrationsNotFound
 from sqlhelpers.migrations.revisions import RevisionFiles, Revisions
-from sqlhelpers.migrations.running import alembic_alone, only_run, report_if_up_to_date
-from sqlhelpers.migrations.state import (
-    History,
-    current_revisions,
-    named,
-    position,
-    read_journal,
-    read_status,
-    refuse_shared,
-    traces,
-)
+from sqlhelpers.migrations.running import alembic_alone, only_run
+from sqlhelpers.migrations.state import History, read_journal, refuse_shared
 from sqlhelpers.suggestions import unknown_app
 
 if TYPE_CHECKING:
@@ -39,19 +30,25 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import FromClause
     from sqlalchemy.engine import URL, Connection, Engine
-    from sqlalchemy.orm import DeclarativeBase
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import DeclarativeBase, Session
 
     from sqlhelpers.backends import Client
     from sqlhelpers.config import DatabaseSettings
-    from sqlhelpers.migrations.running import Progress, Run, Script
-    from sqlhelpers.reports import DatabaseReport, Finding, JournalEntry, Position, Trace
+    from sqlhelpers.migrations.running import Progress, Run
+    from sqlhelpers.reports import JournalEntry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
 
 #: One app, several, or None for what the function says.
 Apps = str | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
-class ConfiguredDatabase:
+class Database:
     """One configured database: its settings, the histories of its apps in order, and its plugins."""
 
     bind: str
@@ -61,7 +58,7 @@ class ConfiguredDatabase:
     serves: Callable[[FromClause], bool] = field(repr=False)  # whether a table is in it
 
     @classmethod
-    def alone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Self:
+    def standalone(cls, settings: DatabaseSettings, base_model: type[DeclarativeBase]) -> Self:
         """Return the database of a manager that is made without a runtime; no file is read yet."""
         alembic = settings.alembic
         files = RevisionFiles(alembic.migrations_path, cache_folder()) if alembic.migrations_path else None
@@ -114,6 +111,11 @@ class ConfiguredDatabase:
         """What is particular to databases of this kind."""
         return self.hooks.backend(self.url)
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is no database yet, and connecting would make one."""
+        return self.backend.is_absent(self.url)
+
     def client(self, arguments: Sequence[str] = ()) -> Client:
         """Return the command-line client for the database, with arguments of the user's own behind ours.
 
@@ -137,7 +139,7 @@ class ConfiguredDatabase:
             raise InvalidURL(f"database {self.bind!r}: {error}") from error
 
     @property
-    def shown(self) -> str:
+    def masked_url(self) -> str:
         """The URL as it may be shown."""
         return urls.mask(self.url)
 
@@ -154,7 +156,7 @@ class ConfiguredDatabase:
                 history.revisions.head()
         return histories
 
-    def chosen(self, app: Apps = None, *, several_heads: bool = True) -> Sequence[History]:
+    def histories_of(self, app: Apps = None, *, several_heads: bool = True) -> Sequence[History]:
         """Return the histories of one app or several, or of every app that has migrations, in the order of a sync.
 
         Args:
@@ -197,38 +199,36 @@ class ConfiguredDatabase:
 
         folder = self.history(app).require_revisions().folder
         config = alembic_config(folder) if (folder / "env.py").is_file() else standalone_config(folder)
-        config.set_main_option("sqlalchemy.url", self.shown.replace("%", "%%"))
+        config.set_main_option("sqlalchemy.url", self.masked_url.replace("%", "%%"))
         return config
 
-    def latest(self, app: str | None = None) -> str | None:
+    def head_revision(self, app: str | None = None) -> str | None:
         """Return the newest revision in the files; None if there are none."""
         revisions = self.history(app).revisions
         return revisions.head() if revisions and revisions.heads() else None
 
+    def read(
+        self,
+        engine: Callable[[], Engine],
+        session: Session | AsyncSession | None,
+        work: Callable[..., R],
+        *arguments: Any,
+    ) -> R:
+        """Call ``work`` with a connection and the arguments, and return what it returns.
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Database(ConfiguredDatabase):
-    """One configured database, and what both managers do with it, over an ``Engine`` or a ``Connection``.
-
-    An async manager hands over the sync ones below its own, within ``greenlet_spawn``.
-    """
-
-    def sync(self, engine: Engine, histories: Sequence[History], progress: Progress | None = None) -> DatabaseReport:
-        """Bring the database to the state that the code expects. Without a lock, if it is seen at once to be there."""
-        settled = report_if_up_to_date(engine, self.bind, self.shown, histories, self.hooks)
-        if settled:
-            return settled
-        from sqlhelpers.migrations.running import (
-            sync_database,  # here and below: what a run without work can do without
-        )
-
-        return self.change(engine, progress, sync_database, histories)
+        Args:
+            engine: returns the engine.
+            session: the session whose connection it is; None to connect for it.
+            work: looks at the database; where there is none, it gets an empty one.
+            arguments: what it gets after the connection.
+        """
+        if session is not None:
+            return work(getattr(session, "sync_session", session).connection(), *arguments)
+        if self.is_absent:  # connecting would make it
+            with empty_database() as connection:
+                return work(connection, *arguments)
+        with engine().connect() as connection:
+            return work(connection, *arguments)
 
     def change(
         self,
@@ -245,7 +245,7 @@ class Database(ConfiguredDatabase):
         Raises:
             LockTimeout: another run did not end in time.
         """
-        where = f"database {self.bind!r} ({self.shown})"
+        where = f"database {self.bind!r} ({self.masked_url})"
         with (
             only_run(engine, where, self.settings.lock_timeout) as lock,
             connected(engine, lock) as connection,
@@ -280,7 +280,7 @@ class Database(ConfiguredDatabase):
         alembic, is_pooled = self.settings.alembic, self.settings.pooler is not None
         waits = alembic.ddl_lock_timeout, alembic.ddl_statement_timeout
         limits = backend_of(connection).revision_limits(connection, *waits, is_pooled=is_pooled)
-        return Run(self.bind, self.shown, self.hooks, lock, limits, self.settings.lock_timeout, progress)
+        return Run(self.bind, self.masked_url, self.hooks, lock, limits, self.settings.lock_timeout, progress)
 
     def alembic_alone(self) -> AbstractContextManager[None]:
         """Keep other runs of this process out, which would use the same Alembic."""
@@ -294,44 +294,15 @@ class Database(ConfiguredDatabase):
         with scratch_database(engine, self.bind, self.settings, self.hooks) as connection:
             yield connection, self._run(connection, Lock())
 
-    def positions(self, connection: Connection, app: Apps = None) -> tuple[Position, ...]:
-        """Return where the database is in the history of one app or several, or of every app that has migrations."""
-        histories = self.chosen(app)
-        backend_of(connection).refuse_hidden_tables(connection, [history.version_table for history in histories])
-        return tuple(position(connection, self.bind, history) for history in histories)
-
-    def traces(self, connection: Connection, revision: str, app: str | None = None) -> tuple[Trace, ...]:
-        """Return what the database knows of a revision, or of each of the several that its name stands for."""
-        history = self.history(app)
-        names = [info.revision for info in named(history, revision)]
-        backend_of(connection).refuse_hidden_tables(connection, [history.version_table])
-        entries = [each for each in self.journal(connection) if each.app == history.app]
-        return traces(connection, self.bind, history, names, entries)
-
-    def current(self, connection: Connection, app: str | None = None) -> tuple[str, ...]:
-        """Return the revisions that the database is at."""
-        history = self.history(app)
-        backend_of(connection).refuse_hidden_tables(connection, [history.version_table])
-        return current_revisions(connection, history)
-
-    def read(self, connection: Connection) -> DatabaseReport:
-        """Return the state of every app."""
-        return read_status(connection, self.bind, self.shown, self.histories)
-
-    def journal(self, connection: Connection, app: str | None = None) -> tuple[JournalEntry, ...]:
+    def read_journal(self, connection: Connection, app: str | None = None) -> tuple[JournalEntry, ...]:
         """Return what was done to ``app``, or to every app, the oldest first."""
         naming = backend_of(connection).naming(connection)
         places = {None, *(naming.schema(history.version_table_schema) for history in self.load_histories())}
         found = (entry for place in places for entry in read_journal(connection, place))
         return tuple(entry for entry in found if app is None or entry.app == app)
 
-    def adopt(self, connection: Connection, run: Run, history: History, revision: str | None) -> tuple[str, ...]:
-        """Record the position of tables that are there already; return what differs if that is wrong."""
-        from sqlhelpers.migrations import adopt
-
-        return adopt(connection, run, history, revision, self._differences_at)
-
-    def _differences_at(self, connection: Connection, history: History, revision: str) -> tuple[str, ...]:
+    def differences_at(self, connection: Connection, history: History, revision: str) -> tuple[str, ...]:
+        """Return how the tables of an app differ from those that its revisions up to ``revision`` make."""
         from sqlhelpers.migrations import compare_with_revision
 
         others = [each for each in self.histories if each.app != history.app]
@@ -343,36 +314,7 @@ class Database(ConfiguredDatabase):
             _log.warning("adopted %s on your word: no scratch database to compare with: %s", revision, reason)
             return ()
 
-    def retire(self, connection: Connection, run: Run, app: str, *, drop_tables: bool) -> None:
-        """Remove the record of an app that is not installed."""
-        from sqlhelpers.migrations import retire
-
-        self.refuse_installed(app)
-        retire(connection, run, app, self.histories, drop_tables=drop_tables)
-
     def refuse_installed(self, app: str) -> None:
         """Raise if ``app`` is installed, and so cannot be retired."""
         if any(history.app == app for history in self.histories):
             raise AppError(f"app {app!r} is installed: `sqlhelpers drop {app}` removes its tables and their record")
-
-    def sql(self, wanted: Script | None = None, app: Apps = None) -> str:
-        """Return what revisions of apps do to a database, each under a comment; nothing is connected to.
-
-        Args:
-            wanted: from where to where; None for all that an empty database gets.
-            app: the app or the apps; None for every one that has migrations.
-        """
-        from sqlhelpers.migrations.running import Script, all_as_sql
-
-        script = wanted or Script(targets=("head",))
-        histories = self.chosen(app, several_heads=script.targets != ("head",))
-        with self.alembic_alone():
-            return all_as_sql(self.bind, histories, self.url.get_backend_name(), script)
-
-    def check(self, connection: Connection) -> tuple[Finding, ...]:
-        """Return what is wrong with the database."""
-        from sqlhelpers.migrations import check_database
-
-        self.refuse_shared(connection)
-        with self.alembic_alone():
-            return check_database(connection, self.histories, partial(self.scratch, connection.engine))

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sqlalchemy import inspect
 
-from sqlhelpers.backends import empty_database
+from sqlhelpers.backends import backend_of
 from sqlhelpers.engines import make_engine, wait_for
-from sqlhelpers.managers.writing import WritingManager
+from sqlhelpers.managers.base import BaseManager
+from sqlhelpers.managers.migrations import Migrations
+from sqlhelpers.migrations.state import single_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Self
 
     from sqlalchemy import orm
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.orm import sessionmaker
 
-    from sqlhelpers.reports import Readiness
+    from sqlhelpers.managers.database import Apps
+    from sqlhelpers.reports import DatabaseStatus, Finding, Movement, Readiness, SyncResult
 
 R = TypeVar("R")
 
-_making = threading.Lock()
+
+class _Bound(NamedTuple):
+    """An engine and its session factory."""
+
+    engine: Engine
+    sessions: sessionmaker[orm.Session]
 
 
-class DatabaseManager(WritingManager):
+class DatabaseManager(BaseManager):
     """The engine, the sessions and the migrations of one database.
 
     The engine is made when it is first used. A manager can be used as a context manager, which
@@ -44,21 +50,32 @@ class DatabaseManager(WritingManager):
         SettingsError: the URL or an option is wrong.
     """
 
-    @cached_property
+    _bound: _Bound | None = None
+
+    @property
     def engine(self) -> Engine:
         """The SQLAlchemy engine."""
-        with _making:  # threads that come at once share one engine
-            made = vars(self).get("engine") or make_engine(
-                self.database.bind, self.database.settings, self.database.hooks
-            )
-            return vars(self).setdefault("engine", made)  # type: ignore[no-any-return]
+        return (self._bound or self._bind()).engine
 
-    @cached_property
-    def Session(self) -> sessionmaker[orm.Session]:  # noqa: N802  # the ancestor's and SQLAlchemy's name
+    @property
+    def Session(self) -> sessionmaker[orm.Session]:  # noqa: N802  # sqlalchemy-helpers' and SQLAlchemy's name
         """The session factory. Who calls it also commits and closes; ``session()`` does both."""
+        return (self._bound or self._bind()).sessions
+
+    def _bind(self) -> _Bound:
+        """Make the engine, once for all threads that come at once: a hook may use other managers meanwhile."""
         from sqlalchemy.orm import sessionmaker
 
-        return sessionmaker(self.database.backend.for_sessions(self.engine))
+        with self._making:
+            if self._bound is None:
+                engine = make_engine(self.database.bind, self.database.settings, self.database.hooks)
+                self._bound = _Bound(engine, sessionmaker(backend_of(engine).for_sessions(engine)))
+            return self._bound
+
+    @property
+    def migrations(self) -> Migrations:
+        """What looks at the schema and changes it, and writes revisions."""
+        return Migrations(self.database, lambda: self.engine)
 
     @contextmanager
     def session(self) -> Iterator[orm.Session]:
@@ -72,17 +89,43 @@ class DatabaseManager(WritingManager):
             yield session  # not in begin(): the block may commit for itself, and go on
             session.commit()
 
-    def _read(self, session: orm.Session | None, work: Callable[..., R], *arguments: Any) -> R:
-        if session is not None:
-            return work(session.connection(), *arguments)
-        if self.database.backend.is_absent(self.database.url):  # connecting would make the file
-            with empty_database() as connection:
-                return work(connection, *arguments)
-        with self.engine.connect() as connection:
-            return work(connection, *arguments)
+    def get_status(self, session: orm.Session | None = None) -> DatabaseStatus:
+        """Return the state of the database compared with what the installed code expects."""
+        return self.migrations.get_report(session).status
 
-    def _on_engine(self, work: Callable[..., R], *arguments: Any, **options: Any) -> R:
-        return work(self.engine, *arguments, **options)
+    def get_current_revision(self, session: orm.Session | None = None, app: str | None = None) -> str | None:
+        """Return the revision that the database is at; None if none is recorded.
+
+        Args:
+            session: the session to ask with; None to connect for it.
+            app: the app to ask about; may be left out where there is only one.
+        """
+        return single_revision(self.migrations.get_current_revisions(session, app))
+
+    def sync(self) -> SyncResult:
+        """Bring the database to the state that the code expects: create, upgrade, or leave it.
+
+        Raises:
+            StateRefused: the database is in a state that only a person can resolve; nothing was changed.
+            MigrationFailed: a revision raised.
+        """
+        return self.migrations.sync().result
+
+    def create(self) -> None:
+        """Create the tables, and record the newest revision. See ``Migrations.create``."""
+        self.migrations.create()
+
+    def upgrade(self, target: str = "head", app: Apps = None) -> tuple[Movement, ...]:
+        """Run the revisions up to ``target``, and return how far each app was moved. See ``Migrations.upgrade``."""
+        return self.migrations.upgrade(target, app)
+
+    def check(self) -> tuple[Finding, ...]:
+        """Return what is wrong with the database. See ``Migrations.check``."""
+        return self.migrations.check()
+
+    def drop(self, app: str | None = None) -> None:
+        """Drop the tables of one app or of all, with their positions and journal, and nothing else."""
+        self.migrations.drop(app)
 
     def get_readiness(self, timeout: float | None = None) -> Readiness:
         """Return whether the database can serve the installed code, with one small query; see ``managers.readiness``.
@@ -93,7 +136,7 @@ class DatabaseManager(WritingManager):
 
         def read() -> Readiness:
             try:
-                return self._read(None, self._probe.read, self._probe.expected())
+                return self.database.read(lambda: self.engine, None, self._probe.read, self._probe.expected())
             except Exception as error:  # noqa: BLE001  # what is no failure of the database is raised again
                 return self._probe.failed(error)
 
@@ -108,8 +151,8 @@ class DatabaseManager(WritingManager):
 
     def dispose(self) -> None:
         """Close the pooled connections. The manager can be used again; it then connects anew."""
-        if "engine" in vars(self):
-            self.engine.dispose()
+        if self._bound is not None:
+            self._bound.engine.dispose()
 
     def __enter__(self) -> Self:
         return self

@@ -113,12 +113,14 @@ class AppRegistry:
         from sqlhelpers.backends import Naming
 
         plugins, settings = self._discovered[0], self.settings.databases.get(bind)
-        if settings is None or plugins.implements("sqlhelpers_resolve_url"):  # which may ask a secret store
+        if settings is None:
             return Naming(is_certain=False)
         try:
-            return plugins.backend(settings.url).naming_by_url(settings.url)
+            found = plugins.backend(settings.url).naming_by_url(settings.url)
         except SqlhelpersError:  # who connects is told
             return Naming(is_certain=False)
+        # a hook may give another URL, and may ask a secret store for it
+        return replace(found, is_certain=False) if plugins.implements("sqlhelpers_resolve_url") else found
 
     def _usable(self, *, unwritten: bool = False) -> tuple[dict[str, App], dict[str, Origins]]:
         """Return the apps in order, and their tables.

@@ -243,7 +243,7 @@ def _yours(chosen: Sequence[Target], note: Callable[[str], None] | None, *, forc
 
 def _written(runtime: Runtime, chosen: Target, message: str, options: dict[str, Any]) -> WrittenRevision:
     written: WrittenRevision = runtime.perform(
-        chosen.bind, lambda manager: manager.revision(message, chosen.app, **options)
+        chosen.bind, lambda manager: manager.migrations.revision(message, chosen.app, **options)
     )
     return written
 
@@ -264,7 +264,7 @@ def revision_files(runtime: Runtime, chosen: Target, revision: str = "head") -> 
         raise AppError(f"app {chosen.app!r} has no migrations folder; {init_hint(history.app)}")
     wanted: Sequence[str] = (revision,)
     if revision == "current":
-        wanted = runtime.perform(chosen.bind, lambda manager: manager.get_current_revisions(app=chosen.app))
+        wanted = runtime.perform(chosen.bind, lambda manager: manager.migrations.get_current_revisions(app=chosen.app))
     found = [name for each in wanted for name in history.revisions.resolve(each)]
     if not found:
         raise AppError(f"{history.revisions.folder}: there is no revision {revision!r}")

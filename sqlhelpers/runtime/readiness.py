@@ -11,9 +11,9 @@ from sqlhelpers.exceptions import SqlhelpersError
 from sqlhelpers.reports import Readiness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from sqlhelpers.runtime.runtime import Runtime
+    from sqlhelpers.managers import AsyncDatabaseManager, DatabaseManager
 
 _log = logging.getLogger(__name__)
 
@@ -24,20 +24,28 @@ def summary(found: Iterable[Readiness]) -> tuple[int, dict[str, dict[str, Any]]]
     return (200 if all(each["is_ready"] for each in body.values()) else 503), body
 
 
-def ask_all(runtime: Runtime, timeout: float | None) -> tuple[Readiness, ...]:
-    """Return whether each database of a runtime can serve, all asked at once."""
+def ask_all(find: Callable[[], Sequence[DatabaseManager]], timeout: float | None) -> tuple[Readiness, ...]:
+    """Return whether each database can serve, all asked at once.
+
+    Args:
+        find: returns the managers.
+        timeout: how many seconds each may take; None for as long as the limits of its database let it.
+    """
     try:
-        managers = [runtime.manager(bind) for bind in runtime.binds()]
+        managers = find()
     except SqlhelpersError as error:
         return _misconfigured(error)
     with ThreadPoolExecutor(len(managers)) as threads:
         return tuple(threads.map(lambda manager: manager.get_readiness(timeout), managers))
 
 
-async def ask_all_async(runtime: Runtime, timeout: float | None) -> tuple[Readiness, ...]:  # noqa: ASYNC109  # as its twin
-    """Return the same, asked with the async managers."""
+async def ask_all_async(
+    find: Callable[[], Sequence[AsyncDatabaseManager]],
+    timeout: float | None,  # noqa: ASYNC109  # as its twin
+) -> tuple[Readiness, ...]:
+    """Return the same, asked with async managers."""
     try:
-        managers = [runtime.async_manager(bind) for bind in runtime.binds()]
+        managers = find()
     except SqlhelpersError as error:
         return _misconfigured(error)
     return tuple(await asyncio.gather(*(manager.get_readiness(timeout) for manager in managers)))

@@ -109,7 +109,7 @@ class Runtime:
         """
         with self._making:
             if bind not in self._managers:
-                self._managers[bind] = DatabaseManager.serving(self.database(bind))
+                self._managers[bind] = DatabaseManager.for_database(self.database(bind))
             return self._managers[bind]
 
     def async_manager(self, bind: str = "default") -> AsyncDatabaseManager:
@@ -122,7 +122,7 @@ class Runtime:
 
         with self._making:
             if bind not in self._async_managers:
-                self._async_managers[bind] = AsyncDatabaseManager.serving(self.database(bind))
+                self._async_managers[bind] = AsyncDatabaseManager.for_database(self.database(bind))
             return self._async_managers[bind]
 
     def run_sync(
@@ -154,7 +154,7 @@ class Runtime:
         """
 
         def work(manager: DatabaseManager | AsyncDatabaseManager) -> Any:
-            return manager.get_report() if dry_run else manager.sync_apps(progress)
+            return manager.migrations.get_report() if dry_run else manager.migrations.sync(progress)
 
         def seen(report: DatabaseReport) -> None:
             if dry_run:
@@ -174,7 +174,7 @@ class Runtime:
         for bind in self.binds(binds):
             manager = self.async_manager(bind)
             with failures_named(bind, manager.database.url):
-                reports.append(await manager.sync_apps())
+                reports.append(await manager.migrations.sync())
         return tuple(reports)
 
     def status(
@@ -183,19 +183,19 @@ class Runtime:
         done: Callable[[DatabaseReport], None] | None = None,
     ) -> tuple[DatabaseReport, ...]:
         """Return the state of databases, all of them if ``binds`` is empty; errors are those of ``run_sync``."""
-        return self.perform_on_all(binds, lambda manager: manager.get_report(), done)
+        return self.perform_on_all(binds, lambda manager: manager.migrations.get_report(), done)
 
     def readiness(self, timeout: float | None = PROBE_WITHIN) -> tuple[Readiness, ...]:
         """Return whether each database can serve, all asked at once; see ``sqlhelpers.managers.readiness``."""
         from sqlhelpers.runtime.readiness import ask_all
 
-        return ask_all(self, timeout)
+        return ask_all(lambda: [self.manager(bind) for bind in self.binds()], timeout)
 
     async def async_readiness(self, timeout: float | None = PROBE_WITHIN) -> tuple[Readiness, ...]:  # noqa: ASYNC109
         """Return the same, asked with the async managers."""
         from sqlhelpers.runtime.readiness import ask_all_async
 
-        return await ask_all_async(self, timeout)
+        return await ask_all_async(lambda: [self.async_manager(bind) for bind in self.binds()], timeout)
 
     def perform_on_all(
         self,

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from sqlalchemy import inspect
+from sqlalchemy.orm import Mapper
+
 from sqlhelpers.exceptions import NoSession
-from sqlhelpers.queries import mapper_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,8 +59,8 @@ def session_for(model: type[object]) -> Session:
         NoSession: there is none, or there are blocks of several managers that serve it.
     """
     thread = threading.get_ident()
-    mapper = mapper_of(model)
-    if mapper is None:
+    mapper = inspect(model, raiseerr=False)
+    if not isinstance(mapper, Mapper):
         raise NoSession(f"{model.__name__} is not mapped to a table")
     open_here = [block for block in _BLOCKS.get() if block.thread == thread and not block.is_closed]
     found = [block for block in open_here if block.serves(mapper.local_table)]

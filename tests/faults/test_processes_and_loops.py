@@ -383,7 +383,7 @@ async def test_a_run_that_is_cancelled_in_a_revision(awaited):
 
         if awaited.url.startswith("mariadb"):
             assert position(awaited.url) == ["r3"]
-            await manager.repair(applied=True)
+            await manager.migrations.repair(applied=True)
         else:
             assert ran(awaited.url) == ["r1", "r2", "r3"]
             with anyio.fail_after(10):

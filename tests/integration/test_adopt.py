@@ -35,7 +35,7 @@ def make(url, *changes):
 def adopt(url, app="shop", **settings):
     """Adopt, and return the differences."""
     with runtime(url, **settings) as made:
-        return made.manager().adopt(app)
+        return made.manager().migrations.adopt(app)
 
 
 def test_tables_that_are_as_the_models_say_are_adopted(url):

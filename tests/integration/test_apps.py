@@ -534,7 +534,7 @@ def test_tables_that_point_to_another_app_are_adopted(sqlite_url, apps, project)
     project.write("alpha/migrations/versions/two.py", revision_text("alpha2", "pass", "alpha1"))
 
     with runtime(sqlite_url, apps=apps) as made:
-        assert made.manager().adopt("alpha", "alpha1") == ()
+        assert made.manager().migrations.adopt("alpha", "alpha1") == ()
         assert made.manager().get_current_revision(app="alpha") == "alpha1"
 
 
@@ -543,14 +543,14 @@ async def test_decisions_with_await(sqlite_url, apps):
     with runtime(sqlite_url, apps=apps) as made:
         async with made.async_manager() as manager:
             with pytest.raises(Refused, match="has no tables"):
-                await manager.adopt("mike")
+                await manager.migrations.adopt("mike")
             assert not await asyncio.to_thread(Path(sqlite_url.removeprefix("sqlite:///")).exists)
             await manager.sync()
-            assert await manager.check() == ()
+            assert await manager.migrations.check() == ()
             with pytest.raises(Refused, match="has a revision recorded: mike1"):
-                await manager.adopt("mike")
+                await manager.migrations.adopt("mike")
             with pytest.raises(Refused, match="no trace of an app 'gone'"):
-                await manager.retire("gone")
+                await manager.migrations.retire("gone")
 
 
 def test_one_of_several_apps_is_dropped(sqlite_url, apps):
@@ -582,7 +582,7 @@ def test_tables_of_a_retired_app_that_are_gone(sqlite_url, apps):
     execute(sqlite_url, "DROP TABLE m")
 
     with runtime(sqlite_url, apps={"zulu": apps["zulu"]}) as made:
-        made.manager().retire("mike", drop_tables=True)
+        made.manager().migrations.retire("mike", drop_tables=True)
 
     assert "alembic_version_mike" not in app_tables(sqlite_url)
 
@@ -594,8 +594,8 @@ def test_tables_of_a_retired_app_that_nobody_knows(sqlite_url, apps):
 
     with runtime({"default": database}, apps={"zulu": apps["zulu"]}) as made:
         with pytest.raises(Refused, match="the journal does not know which tables app 'mike' had"):
-            made.manager().retire("mike", drop_tables=True)
-        made.manager().retire("mike")
+            made.manager().migrations.retire("mike", drop_tables=True)
+        made.manager().migrations.retire("mike")
 
     assert "m" in app_tables(sqlite_url)
 
@@ -606,7 +606,7 @@ def test_several_revisions_of_one_app(sqlite_url, apps):
     execute(sqlite_url, "INSERT INTO alembic_version_zulu VALUES ('other')")
 
     with runtime(sqlite_url, apps=apps) as made:
-        assert made.manager().get_current_revisions(app="zulu") == ("other", "zulu1")
+        assert made.manager().migrations.get_current_revisions(app="zulu") == ("other", "zulu1")
         with pytest.raises(AppError, match="at several revisions: other, zulu1"):
             made.manager().get_current_revision(app="zulu")
 
@@ -618,7 +618,7 @@ def test_an_app_whose_revisions_only_change_data(sqlite_url, apps, project):
 
     with runtime(sqlite_url, apps=apps) as made:
         made.manager().sync()
-        assert made.manager().check() == ()
+        assert made.manager().migrations.check() == ()
 
 
 @pytest.mark.parametrize("declared", [{"package": "leaver"}, {"models": "leaver.models"}])

@@ -11,8 +11,8 @@ from databases import MODELS, REVISIONS, connected, execute, runtime, snapshot
 from projects import revision_text
 from sqlalchemy import create_engine
 
-from sqlhelpers.doctor import connecting, diagnose, mysql, postgresql
 from sqlhelpers.migrations.running.locks import only_run
+from sqlhelpers_doctor import connecting, diagnose, mysql, postgresql
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 SERVERS = ["postgres", "mariadb"]

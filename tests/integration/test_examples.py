@@ -77,7 +77,7 @@ def test_revisions_lead_to_what_the_models_say(url, settings, kind):
 
     async def with_await():
         async with runtime, runtime.async_manager() as manager:
-            return await manager.sync_apps()
+            return await manager.migrations.sync()
 
     report = runtime.run_sync()[0] if kind == "sync" else asyncio.run(with_await())
     with runtime, runtime.manager().engine.connect() as connection:

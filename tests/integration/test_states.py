@@ -149,7 +149,7 @@ def test_a_position_in_alembics_own_table_is_refused_and_moved_by_adopt(url, kin
         sync(kind, url)
     untouched = snapshot(url)
     with runtime(url) as made:
-        differences = made.manager().adopt("shop")
+        differences = made.manager().migrations.adopt("shop")
 
     assert untouched == before
     assert differences == ()

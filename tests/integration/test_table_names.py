@@ -47,7 +47,7 @@ def schema_of(url):
     return known.get(url.partition(":")[0], url.rpartition("/")[2].partition("?")[0])
 
 
-@pytest.mark.parametrize("work", ["sync_apps", "get_report", "create", "check", "drop"])
+@pytest.mark.parametrize("work", ["sync", "get_report", "create", "check", "drop"])
 def test_two_apps_cannot_name_one_table_with_and_without_its_schema(url, project, work):
     """Both apps and both modules are named, before any DDL."""
     write(project, "aa")
@@ -59,7 +59,7 @@ def test_two_apps_cannot_name_one_table_with_and_without_its_schema(url, project
             ConfigurationError, match=r"in aa\.models \(app 'aa'\) and .*in bb\.models \(app 'bb'\)"
         ) as caught,
     ):
-        getattr(made.manager(), work)()
+        getattr(made.manager().migrations, work)()
 
     assert "enable_apps" in str(caught.value)
     assert tables(url) == set()
@@ -125,8 +125,8 @@ def test_retire_spares_the_tables_of_installed_apps(url, project):
     sync("sync", url, apps=chosen("aa"))
 
     with runtime(url, apps=chosen("bb")) as made:
-        made.manager().adopt("bb")
-        made.manager().retire("aa", drop_tables=True)
+        made.manager().migrations.adopt("bb")
+        made.manager().migrations.retire("aa", drop_tables=True)
 
     assert "t" in tables(url)
     assert "alembic_version_aa" not in tables(url)
@@ -139,8 +139,8 @@ def test_retire_spares_tables_in_another_case(sqlite_url, project):
     sync("sync", sqlite_url, apps=chosen("aa"))
 
     with runtime(sqlite_url, apps=chosen("bb")) as made:
-        assert made.manager().adopt("bb") == ()
-        made.manager().retire("aa", drop_tables=True)
+        assert made.manager().migrations.adopt("bb") == ()
+        made.manager().migrations.retire("aa", drop_tables=True)
 
     assert "t" in tables(sqlite_url)
 
@@ -154,7 +154,7 @@ def test_retire_drops_no_table_that_a_search_path_finds_in_another_schema(postgr
     execute(postgres_url, "DROP TABLE x.t", "CREATE TABLE public.t (id integer)")
 
     with runtime(url, apps={}) as made:
-        made.manager().retire("aa", drop_tables=True)
+        made.manager().migrations.retire("aa", drop_tables=True)
 
     assert "t" in tables(postgres_url)
 
@@ -169,7 +169,7 @@ def test_columns_that_no_model_has_are_seen_where_the_default_schema_is_named(ur
         execute(url, "DROP TABLE alembic_version_shop")
 
     with runtime(url) as made:
-        manager = made.manager()
+        manager = made.manager().migrations
         found = manager.adopt("shop") if how == "adopt" else [each.text for each in manager.check()]
 
     assert any("t.gone is not in the models" in line for line in found), found
@@ -186,9 +186,9 @@ def test_a_table_that_the_models_write_in_another_case_is_compared(sqlite_url, p
     sync("sync", sqlite_url, apps=chosen("shop", bootstrap="migrations"))
 
     with runtime(sqlite_url) as made:
-        clean = made.manager().check()
+        clean = made.manager().migrations.check()
         execute(sqlite_url, "ALTER TABLE t ADD COLUMN gone integer")
-        found = made.manager().check()
+        found = made.manager().migrations.check()
 
     assert [each.text for each in clean] == []
     assert [each.text for each in found] == ["column t.gone is not in the models"]
@@ -211,7 +211,7 @@ def test_a_foreign_key_to_a_table_with_its_schema_keeps_it(url, project):
     execute(url, "CREATE TABLE child (id integer PRIMARY KEY, t_id integer, FOREIGN KEY (t_id) REFERENCES t (id))")
 
     with runtime(url, apps=chosen("zz")) as made, pytest.raises(Refused, match="table child has a foreign key to t"):
-        made.manager().drop("zz")
+        made.manager().migrations.drop("zz")
 
     assert "t" in tables(url)
 
@@ -241,8 +241,8 @@ def test_a_version_table_whose_schema_is_named_is_retired_once(postgres_url, pro
     sync("sync", postgres_url, apps=apps)
 
     with runtime(postgres_url, apps=apps) as made:
-        made.manager().retire("aa", drop_tables=True)
-        entries = made.manager().journal()
+        made.manager().migrations.retire("aa", drop_tables=True)
+        entries = made.manager().migrations.journal()
 
     assert app_tables(postgres_url) == {"b", "alembic_version_bb"}
     assert [entry.app for entry in entries] == ["bb"]
@@ -334,8 +334,8 @@ def test_an_enumeration_that_comes_to_a_table_whose_schema_is_named_is_made(post
     project.forget()
 
     with runtime(postgres_url) as made:
-        made.manager().revision("kinds", "shop")
-        report = made.manager().sync_apps()
+        made.manager().migrations.revision("kinds", "shop")
+        report = made.manager().migrations.sync()
 
     assert report.result is SyncResult.UPGRADED
     assert rows(postgres_url, "SELECT typname FROM pg_type WHERE typname = 'kind'") == [("kind",)]
@@ -352,7 +352,7 @@ def test_a_database_in_use_is_not_changed_in_place_of_an_empty_one(mariadb_url, 
     execute(mariadb_url, "CREATE TABLE old (id integer)")
 
     with runtime(mariadb_url) as made:
-        found = made.manager().check()
+        found = made.manager().migrations.check()
 
     assert "old" in tables(mariadb_url)
     assert [(each.kind, "names its database" in each.text) for each in found] == [("skipped", True)]
@@ -374,5 +374,5 @@ def test_keys_between_tables_in_another_case_are_compared(sqlite_url, project):
     sync("sync", sqlite_url, apps=chosen("shop", bootstrap="migrations"))
 
     with runtime(sqlite_url) as made, pytest.raises(NothingToWrite):
-        assert made.manager().check() == ()
-        made.manager().revision("nothing", "shop")
+        assert made.manager().migrations.check() == ()
+        made.manager().migrations.revision("nothing", "shop")

@@ -129,7 +129,9 @@ def merge(
     with open_quietly() as runtime:
         chosen, revisions = target(runtime, words, binds)
         said = message or f"merge {' and '.join(revisions) or 'heads'}"
-        written = runtime.perform(chosen.bind, lambda manager: manager.merge(said, chosen.app, revisions, **options))
+        written = runtime.perform(
+            chosen.bind, lambda manager: manager.migrations.merge(said, chosen.app, revisions, **options)
+        )
     _print([written], as_json=as_json)
 
 

@@ -30,9 +30,9 @@ def adopt(app: str | None, revision: str | None, bind: str) -> None:
     current: Sequence[str] = ()
     with open_quietly() as runtime:
         history = runtime.database(bind).history(app)
-        differences = runtime.perform(bind, lambda manager: manager.adopt(app, revision))
+        differences = runtime.perform(bind, lambda manager: manager.migrations.adopt(app, revision))
         if not differences:
-            current = runtime.perform(bind, lambda manager: manager.get_current_revisions(app=history.app))
+            current = runtime.perform(bind, lambda manager: manager.migrations.get_current_revisions(app=history.app))
     made = f"revision {revision} has" if revision else "the models have"
     _refuse_if(differences, f"the tables are not as {made} them")
     say(f"{bind}  {history.app or '-'}  adopted at {', '.join(current)}")
@@ -57,12 +57,12 @@ def repair(app: str | None, bind: str, *, applied: bool, rolled_back: bool) -> N
         raise click.UsageError("say either --applied or --rolled-back, not both")
     if not applied and not rolled_back:
         with open_quietly() as runtime:
-            report = runtime.perform(bind, lambda manager: manager.get_report())
+            report = runtime.perform(bind, lambda manager: manager.migrations.get_report())
         reasons = [each.detail for each in report.apps if each.app == app or app is None]
         said = next(filter(None, reasons), "nothing was interrupted")
         raise Refused(f"say --applied or --rolled-back, once it is so: {said}")
     with open_quietly() as runtime:
-        differences = runtime.perform(bind, lambda manager: manager.repair(app, applied=applied))
+        differences = runtime.perform(bind, lambda manager: manager.migrations.repair(app, applied=applied))
     _refuse_if(differences, "the tables are not as the models say")
     say(f"{bind}  {app or '-'}  repaired: {'applied' if applied else 'rolled back'}")
 
@@ -97,12 +97,12 @@ def retire(app: str, bind: str, *, drop_tables: bool, yes: bool) -> None:
     """
     with open_quietly() as runtime:
         runtime.database(bind).refuse_installed(app)
-        entries = runtime.perform(bind, lambda manager: manager.journal(app))
+        entries = runtime.perform(bind, lambda manager: manager.migrations.journal(app))
         _refuse_unknown(runtime, app, bind, has_entries=bool(entries))
         names = entries[-1].tables if entries and drop_tables else ()
         lost = f" and drop {', '.join(names)} with all rows" if names else ""
         confirm(f"Forget which revision {app!r} is at{lost} in database {bind!r}?", yes=yes)
-        runtime.perform(bind, lambda manager: manager.retire(app, drop_tables=drop_tables))
+        runtime.perform(bind, lambda manager: manager.migrations.retire(app, drop_tables=drop_tables))
     say(f"{bind}  {app}  retired")
 
 
@@ -112,7 +112,7 @@ def _refuse_unknown(runtime: Runtime, app: str, bind: str, *, has_entries: bool)
     from sqlhelpers.suggestions import suggest
 
     left = apps_of_version_tables(
-        runtime.perform(bind, lambda manager: manager.get_report()).orphaned_version_tables
+        runtime.perform(bind, lambda manager: manager.migrations.get_report()).orphaned_version_tables
     ).values()
     has_schemas = any(each.version_table_schema for each in runtime.database(bind).histories)  # looked into later
     if not has_entries and app not in left and not has_schemas:

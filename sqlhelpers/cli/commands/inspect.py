@@ -36,7 +36,7 @@ def check(binds: Sequence[str], *, as_json: bool) -> None:
     try:
         with open_quietly() as runtime:
             for bind in runtime.binds(binds):
-                found = runtime.perform(bind, lambda manager: manager.check())
+                found = runtime.perform(bind, lambda manager: manager.migrations.check())
                 sound += [bind] * (not found)
                 rows += ({"database": bind, **asdict(finding)} for finding in found)
     finally:
@@ -64,7 +64,7 @@ def journal(app: str | None, binds: Sequence[str], *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     with open_quietly() as runtime:
         for bind in runtime.binds(binds):
-            entries = runtime.perform(bind, lambda manager: manager.journal(app))
+            entries = runtime.perform(bind, lambda manager: manager.migrations.journal(app))
             rows += ({"database": bind, **asdict(entry), "seconds": entry.seconds} for entry in entries)
     if not rows:
         note(f"nothing is recorded{f' of app {app!r}' if app else ''}")

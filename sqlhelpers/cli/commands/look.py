@@ -54,7 +54,7 @@ def history(
             for name in names:
                 position = positions.get((bind, name))
                 current = position.current if position else ()
-                for info in runtime.manager(bind).get_history(name, between, current):
+                for info in runtime.manager(bind).migrations.get_history(name, between, current):
                     key = (bind if needs_current else "", name, info.path)
                     row = rows.setdefault(key, Row(info))
                     row.current_in += [bind] if indicate_current and info.revision in current else []
@@ -77,7 +77,7 @@ def heads(app: str | None, binds: Sequence[str], *, resolve_dependencies: bool, 
     with open_quietly() as runtime:
         rows: dict[str, Row] = {}
         for bind, names in _selected(runtime, binds, app).apps.items():
-            for info in runtime.manager(bind).get_heads(names, resolve_dependencies=resolve_dependencies):
+            for info in runtime.manager(bind).migrations.get_heads(names, resolve_dependencies=resolve_dependencies):
                 rows.setdefault(info.path, Row(info))
     print_rows(list(rows.values()), as_json=as_json)
 
@@ -100,7 +100,9 @@ def current(app: str | None, binds: Sequence[str], *, check_heads: bool, as_json
         with open_quietly() as runtime:
             found += _positions(runtime, _selected(runtime, binds, app)).values()
             for each in found if verbosity() else ():
-                infos = (runtime.manager(each.bind).get_revisions(name, each.app or "-") for name in _known(each))
+                infos = (
+                    runtime.manager(each.bind).migrations.get_revisions(name, each.app or "-") for name in _known(each)
+                )
                 rows += [Row(info, [each.bind]) for several in infos for info in several]
     finally:
         if as_json:
@@ -162,7 +164,7 @@ def _positions(runtime: Runtime, chosen: Selection) -> dict[tuple[str, str], Pos
 
     if chosen.apps:
         runtime.perform_on_all(
-            tuple(chosen.apps), lambda manager: manager.get_positions(app=chosen.apps[manager.bind]), done
+            tuple(chosen.apps), lambda manager: manager.migrations.get_positions(app=chosen.apps[manager.bind]), done
         )
     return found
 
@@ -192,7 +194,7 @@ def _described(runtime: Runtime, chosen: Selection, names: Sequence[str]) -> lis
         (app, info.path): info
         for bind, app in places
         for name in names
-        for info in runtime.manager(bind).get_revisions(name, app)
+        for info in runtime.manager(bind).migrations.get_revisions(name, app)
     }
     return list(found.values())
 
@@ -202,7 +204,7 @@ def _ask(runtime: Runtime, chosen: Selection, rows: Sequence[Row]) -> Sqlhelpers
     from sqlhelpers.exceptions import SqlhelpersError
 
     def traces(row: Row, name: str, manager: Any) -> Any:
-        return manager.get_traces(row.info.revision, name)
+        return manager.migrations.get_traces(row.info.revision, name)
 
     for row in rows:
         name = row.info.app or "-"

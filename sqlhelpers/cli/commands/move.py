@@ -125,7 +125,7 @@ def stamp(words: Sequence[str], binds: Sequence[str], *, purge: bool, as_sql: bo
         what = f"Record {', '.join(targets)} for {_apps(chosen)} in {_databases(chosen)}"
         confirm(f"{what}, whatever its tables are? `sqlhelpers adopt` compares them first.", yes=yes)
         with listed(as_json, _moved, _HEADINGS) as show:
-            _perform(runtime, chosen, lambda manager, apps: manager.stamp(targets, apps, purge=purge), show)
+            _perform(runtime, chosen, lambda manager, apps: manager.migrations.stamp(targets, apps, purge=purge), show)
 
 
 def selected(runtime: Runtime, binds: Sequence[str], words: Sequence[str]) -> Selection:
@@ -140,7 +140,7 @@ def _run(runtime: Runtime, chosen: Selection, action: str, target: str, *, as_js
     """Run revisions, or undo them, up or down to ``target``, and print how far each app was moved."""
 
     def work(manager: Any, apps: tuple[str, ...]) -> Any:
-        return getattr(manager, action)(target, apps, bar.advance, **given)
+        return getattr(manager.migrations, action)(target, apps, bar.advance, **given)
 
     with listed(as_json, _moved, _HEADINGS) as show, Bar() as bar:
         _perform(runtime, chosen, work, show)
@@ -190,7 +190,7 @@ def _print_sql(
     ends = tuple(end or "head" for _, end in ranges)
     script = Script(action=action, start=next(iter(starts), "base"), targets=ends, **given)
     with redirect_stdout(sys.stderr):
-        texts = [runtime.manager(bind).sql(script, apps) for bind, apps in chosen.apps.items()]
+        texts = [runtime.manager(bind).migrations.sql(script, apps) for bind, apps in chosen.apps.items()]
     click.echo("".join(texts), nl=False)
 
 

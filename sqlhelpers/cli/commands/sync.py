@@ -33,7 +33,7 @@ def run_sync(binds: Sequence[str], *, dry_run: bool, wait: float, as_sql: bool, 
     """
     if as_sql:
         with open_quietly() as runtime:
-            texts = [runtime.database(bind).sql() for bind in runtime.binds(binds)]
+            texts = [runtime.manager(bind).migrations.sql() for bind in runtime.binds(binds)]
         click.echo("".join(texts), nl=False)
         return
     with open_runtime() as runtime, printed(as_json, planned if dry_run else done) as show, Bar() as bar:
@@ -72,7 +72,7 @@ def syncdb(config: BaseModel | Mapping[str, Any], *, base_model: type[Declarativ
 
     async def sync() -> DatabaseReport:
         async with AsyncDatabaseManager.from_settings(settings_from_config(config), base_model) as manager:
-            return await manager.sync_apps()
+            return await manager.migrations.sync()
 
     report = loops.run(sync)
     click.echo(f"{report.url}: {report.result.name.lower().replace('_', ' ')}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlhelpers.migrations.authoring.ownership import droppable as droppable
     from sqlhelpers.migrations.authoring.write import Wanted as Wanted
     from sqlhelpers.migrations.authoring.write import blank as blank
-    from sqlhelpers.migrations.authoring.write import draft as draft
+    from sqlhelpers.migrations.authoring.write import draft_revision as draft_revision
     from sqlhelpers.migrations.authoring.write import init_hint as init_hint
     from sqlhelpers.migrations.authoring.write import merged as merged
     from sqlhelpers.migrations.authoring.write import refuse_installed as refuse_installed
@@ -26,7 +26,7 @@ __all__ = [
     "autogenerate_options",
     "blank",
     "documented",
-    "draft",
+    "draft_revision",
     "droppable",
     "heading",
     "init_hint",
@@ -41,6 +41,6 @@ __getattr__ = lazily(
         "autogenerate": ("adjusted", "autogenerate_options"),
         "files": ("documented", "heading", "literal"),
         "ownership": ("droppable",),
-        "write": ("Wanted", "blank", "draft", "init_hint", "merged", "refuse_installed"),
+        "write": ("Wanted", "blank", "draft_revision", "init_hint", "merged", "refuse_installed"),
     },
 )

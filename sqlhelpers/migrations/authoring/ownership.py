@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,18 +20,51 @@ from sqlhelpers.migrations.running import create_tables, upgrade
 from sqlhelpers.migrations.state import ALEMBICS_OWN, JOURNAL, ExistingTables, read_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import URL, Connection, Engine
 
-    from sqlhelpers.managers import Database
+    from sqlhelpers.config import DatabaseSettings
+    from sqlhelpers.migrations.running import Run
     from sqlhelpers.migrations.state import History
+
+
+class AuthorsDatabase(Protocol):
+    """What the author of a revision needs of a database."""
+
+    @property
+    def bind(self) -> str:
+        """Its name in the settings."""
+        ...
+
+    @property
+    def settings(self) -> DatabaseSettings:
+        """Its settings."""
+        ...
+
+    @property
+    def url(self) -> URL:
+        """Its URL, not yet resolved to a driver."""
+        ...
+
+    def histories_for_authors(self) -> Sequence[History]:
+        """Return the histories, those included that have no revisions yet."""
+        ...
+
+    def alembic_alone(self) -> AbstractContextManager[None]:
+        """Keep other runs of this process out, which would use the same Alembic."""
+        ...
+
+    def scratch(self, engine: Engine) -> AbstractContextManager[tuple[Connection, Run]]:
+        """Connect to an empty database on the same server, with a run on it."""
+        ...
 
 
 @contextmanager
 def migrated(
     connection: Connection,
-    database: Database,
+    database: AuthorsDatabase,
     history: History,
     target: str = "heads",
 ) -> Iterator[tuple[Connection, frozenset[TableName]]]:
@@ -69,7 +102,7 @@ def migrated(
 
 def droppable(
     connection: Connection,
-    database: Database,
+    database: AuthorsDatabase,
     history: History,
 ) -> tuple[frozenset[TableName], tuple[str, ...]]:
     """Return the tables that no model defines and the app's revisions have made; and what is left alone, and why."""
@@ -125,7 +158,7 @@ def _unowned(connection: Connection, histories: Iterable[History]) -> set[TableN
     return {name for name in found - known if name.name != JOURNAL and not name.name.startswith(ALEMBICS_OWN)}
 
 
-def _told(connection: Connection, database: Database, tables: Iterable[TableName]) -> Iterator[str]:
+def _told(connection: Connection, database: AuthorsDatabase, tables: Iterable[TableName]) -> Iterator[str]:
     """Yield a line for each app that is not installed, and one for the tables of nobody."""
     histories = database.histories_for_authors()
     installed = {history.app for history in histories}

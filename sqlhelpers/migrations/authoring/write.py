@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy.engine import Connection
 
-    from sqlhelpers.managers import Database
     from sqlhelpers.migrations.authoring.autogenerate import Proposal
+    from sqlhelpers.migrations.authoring.ownership import AuthorsDatabase
     from sqlhelpers.migrations.state import History
     from sqlhelpers.reports import AppReport
 
@@ -67,7 +67,7 @@ def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
 class Draft:
     """A revision that is yet to be written."""
 
-    database: Database
+    database: AuthorsDatabase
     history: History
     proposal: Proposal
 
@@ -96,7 +96,7 @@ class Draft:
         )
 
 
-def blank(database: Database, wanted: Wanted) -> Draft:
+def blank(database: AuthorsDatabase, wanted: Wanted) -> Draft:
     """Return an empty revision, to be filled by hand; nothing is connected to."""
     from alembic.autogenerate import RevisionContext
 
@@ -108,7 +108,7 @@ def blank(database: Database, wanted: Wanted) -> Draft:
     return Draft(database, history, Proposal(RevisionContext(config, _writer(database, history), wanted.arguments())))
 
 
-def merged(database: Database, wanted: Wanted, revisions: Sequence[str]) -> Draft:
+def merged(database: AuthorsDatabase, wanted: Wanted, revisions: Sequence[str]) -> Draft:
     """Return a revision that merges others, all heads if none are named.
 
     Raises:
@@ -123,7 +123,7 @@ def merged(database: Database, wanted: Wanted, revisions: Sequence[str]) -> Draf
     return blank(database, replace(wanted, head=heads))
 
 
-def draft(connection: Connection, database: Database, wanted: Wanted) -> Draft:
+def draft_revision(connection: Connection, database: AuthorsDatabase, wanted: Wanted) -> Draft:
     """Return a revision after which the tables are as the models say.
 
     Raises:
@@ -146,7 +146,7 @@ def draft(connection: Connection, database: Database, wanted: Wanted) -> Draft:
 
 def _proposed(
     connection: Connection,
-    database: Database,
+    database: AuthorsDatabase,
     history: History,
     writer: ScriptDirectory,
     wanted: Wanted,
@@ -178,7 +178,7 @@ def _proposed(
 _FROM_SCRATCH = "the models were compared with what the revisions make of an empty database"
 
 
-def _why_not_comparable(database: Database, report: AppReport) -> str:
+def _why_not_comparable(database: AuthorsDatabase, report: AppReport) -> str:
     state = report.detail or (
         f"the database is not at the newest revision {', '.join(report.heads)}: "
         f"`sqlhelpers run-sync -d {database.bind}` brings it there"
@@ -189,7 +189,7 @@ def _why_not_comparable(database: Database, report: AppReport) -> str:
     )
 
 
-def authored(database: Database, wanted: Wanted, *, several_heads: bool = False) -> History:
+def authored(database: AuthorsDatabase, wanted: Wanted, *, several_heads: bool = False) -> History:
     """Return the history that a revision is for.
 
     Raises:
@@ -211,7 +211,7 @@ def authored(database: Database, wanted: Wanted, *, several_heads: bool = False)
     return history
 
 
-def _named(database: Database, app: str | None) -> History:
+def _named(database: AuthorsDatabase, app: str | None) -> History:
     histories = database.histories_for_authors()
     found = [each for each in histories if (each.name == app if app else each.revisions)]
     if len(found) == 1:
@@ -248,7 +248,7 @@ def refuse_installed(folder: Path, app: str | None) -> None:
         raise Refused(f"{_name(app)}: {there} may not be written")
 
 
-def _writer(database: Database, history: History) -> ScriptDirectory:
+def _writer(database: AuthorsDatabase, history: History) -> ScriptDirectory:
     from sqlhelpers.migrations.authoring.alembic_config import style_of
     from sqlhelpers.migrations.authoring.files import RevisionWriter
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from sqlhelpers.doctor.findings import Diagnosis, error, listed, note, ok, warning
+from sqlhelpers_doctor.findings import error, listed, note, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import Connection
+
+    from sqlhelpers.reports import Diagnosis
 
 _OLDEST = (3, 12)  # that SQLAlchemy supports
 _MEBI = 1024 * 1024

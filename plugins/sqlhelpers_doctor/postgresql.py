@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from sqlhelpers.doctor.connecting import examine_pool
-from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, of_run, ok, warning
 from sqlhelpers.migrations import PREFIX
 from sqlhelpers.migrations.state import JOURNAL
+from sqlhelpers_doctor.connecting import examine_pool
+from sqlhelpers_doctor.findings import Examined, error, listed, of_run, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from sqlalchemy.engine import Connection
+
+    from sqlhelpers.reports import Diagnosis
 
 _OLDEST = (9, 6)  # that SQLAlchemy supports: https://docs.sqlalchemy.org/en/21/dialects/
 _KNOWS_COLLATIONS = 15

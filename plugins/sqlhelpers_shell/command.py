@@ -6,12 +6,10 @@ import sys
 
 import click
 
-from sqlhelpers.cli.group import cli, database
-from sqlhelpers.cli.output import note
-from sqlhelpers.cli.runtime import open_quietly, open_runtime
+from sqlhelpers.cli import database, note, open_quietly, open_runtime
 
 
-@cli.command()
+@click.command()
 @database
 @click.option("--async/--sync", "aio", default=None, help="Which session. Default: sync where its driver is installed.")
 @click.option("-c", "source", metavar="CODE", help="Run this, and end; 1 if it raises.")
@@ -23,7 +21,7 @@ def shell(bind: str, source: str | None, *, aio: bool | None, plain: bool) -> No
 
     Example: sqlhelpers shell -c 'print(session.scalars(select(Book)).all())'
     """
-    from sqlhelpers.shell import run_shell
+    from sqlhelpers_shell import run_shell
 
     where = "<string>"
     if source is None and not sys.stdin.isatty():
@@ -33,7 +31,7 @@ def shell(bind: str, source: str | None, *, aio: bool | None, plain: bool) -> No
     raise click.exceptions.Exit(status)
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @database
 def dbshell(arguments: tuple[str, ...], bind: str) -> None:

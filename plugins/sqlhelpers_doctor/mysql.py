@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from sqlhelpers.doctor.connecting import examine_pool
-from sqlhelpers.doctor.findings import Diagnosis, Examined, error, listed, note, of_run, ok, warning
 from sqlhelpers.migrations import PREFIX
+from sqlhelpers_doctor.connecting import examine_pool
+from sqlhelpers_doctor.findings import Examined, error, listed, note, of_run, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.engine import Connection
+
+    from sqlhelpers.reports import Diagnosis
 
 _OLDEST = {"MariaDB": (10,), "MySQL": (5, 6)}  # that SQLAlchemy supports
 _OF_SESSIONS = ("SELECT", "INSERT", "UPDATE", "DELETE")

@@ -13,15 +13,17 @@ from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
 from sqlhelpers.backends import connected_once, sqlite_file
-from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error, ok, warning
 from sqlhelpers.engines import make_async_engine, make_engine
 from sqlhelpers.exceptions import ConfigurationError
+from sqlhelpers_doctor.findings import Examined, error, note, of_error, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.pool import PoolProxiedConnection
+
+    from sqlhelpers.reports import Diagnosis
 
 _TIMES = 5
 _FAR = 0.05  # seconds for an empty statement, from which on a request of a few statements is felt

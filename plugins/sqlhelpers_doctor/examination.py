@@ -1,4 +1,4 @@
-"""``doctor``: everything that can be found out about an installation and its databases, and what to do about it.
+"""Everything that can be found out about an installation and its databases, and what to do about it.
 
 Nothing is changed anywhere. What cannot be examined does not keep the rest from being examined.
 """
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from sqlhelpers.config import Settings
 from sqlhelpers.discovery import PluginManager
-from sqlhelpers.doctor import installation
-from sqlhelpers.doctor.databases import examine_database
-from sqlhelpers.doctor.findings import MISCONFIGURED, Diagnosis, error, of_error
 from sqlhelpers.exceptions import AppError, DiscoveryError, SqlhelpersError
+from sqlhelpers.reports import Diagnosis
 from sqlhelpers.runtime import Runtime
+from sqlhelpers_doctor import installation
+from sqlhelpers_doctor.databases import examine_database
+from sqlhelpers_doctor.findings import MISCONFIGURED, error, of_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -1,11 +1,12 @@
-"""``Diagnosis``: one line of what ``doctor`` has found, and what an examination of a database is told."""
+"""How a ``Diagnosis`` is made, and what an examination of a database is given."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sqlhelpers import urls
+from sqlhelpers.reports import Diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,31 +18,7 @@ if TYPE_CHECKING:
     from sqlhelpers.exceptions import SqlhelpersError
     from sqlhelpers.migrations.state import History
 
-#: How bad it is. What is ``ok`` or a ``note`` leaves the exit status at 0.
-Level = Literal["ok", "note", "warning", "error"]
-
 FAILED, MISCONFIGURED, UNDECIDED = 1, 2, 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """One thing that was examined, and what was found.
-
-    Attributes:
-        database: the name of the database; None for what concerns all of them.
-        subject: what was examined, in one word: ``connection``, ``permissions``.
-        level: ``ok``, ``note``, ``warning`` or ``error``.
-        text: what was found, in one line.
-        advice: what to do about it; empty if nothing is to be done.
-        exit_status: what a command ends with that has found nothing worse.
-    """
-
-    database: str | None = None
-    subject: str
-    level: Level
-    text: str
-    advice: str = ""
-    exit_status: int = 0
 
 
 def ok(subject: str, text: str) -> Diagnosis:

@@ -15,8 +15,8 @@ from sqlalchemy import event
 
 from sqlhelpers import interrupts
 from sqlhelpers.sessions import opened
-from sqlhelpers.shell import prompt
-from sqlhelpers.shell.names import TOOLS, ModelNames, model_names
+from sqlhelpers_shell import prompt
+from sqlhelpers_shell.names import TOOLS, ModelNames, model_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,7 +149,7 @@ def _banner(manager: DatabaseManager | AsyncDatabaseManager, models: ModelNames,
     wait, kind = ("await ", "async") if is_async else ("", "sync")
     lines = [
         f"sqlhelpers {version('sqlhelpers')}, Python {sys.version.split()[0]}, SQLAlchemy {version('sqlalchemy')}",
-        f"database {manager.bind}: {manager.database.shown}",
+        f"database {manager.bind}: {manager.database.masked_url}",
         f"session  {kind}; nothing is committed unless you do: {wait}session.commit()",
         f"models   {', '.join(sorted(models.single)) or 'none'}",
         f"also     {', '.join(sorted(others))}; await works at the prompt",

@@ -8,12 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlhelpers.backends import sqlite_file
-from sqlhelpers.doctor import connecting, installation, mysql, postgresql, sqlitefile, states
-from sqlhelpers.doctor.findings import Diagnosis, Examined, error, note, of_error
-from sqlhelpers.exceptions import SqlhelpersError
+from sqlhelpers.exceptions import HookFailed, SqlhelpersError
 from sqlhelpers.migrations.running import holder_of
 from sqlhelpers.migrations.state import read_status
-from sqlhelpers.reports import DatabaseStatus
+from sqlhelpers.reports import DatabaseStatus, Diagnosis
+from sqlhelpers_doctor import connecting, installation, mysql, postgresql, sqlitefile, states
+from sqlhelpers_doctor.findings import Examined, error, note, of_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -115,6 +115,14 @@ class _Examination:
         if server:
             permissions = partial(server.examine_permissions, is_pending=self._is_pending)
             self._try("permissions", permissions, connection, examined)
+        self._try("plugins", self._ask_plugins)
+
+    def _ask_plugins(self) -> Iterator[Diagnosis]:
+        for _, found in self._examined.hooks.examine(self._examined.bind, self._connection):
+            if isinstance(found, HookFailed):
+                yield from of_error("plugins", found)
+            else:
+                yield from found
 
     def _ask_postgresql(self) -> None:
         self._try("server", postgresql.examine_server, self._connection)

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sqlhelpers import urls
-from sqlhelpers.doctor.findings import (
+from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled, InvalidURL, MultipleHeads, SqlhelpersError
+from sqlhelpers_doctor.findings import (
     MISCONFIGURED,
-    Diagnosis,
     Examined,
     error,
     listed,
@@ -21,7 +21,6 @@ from sqlhelpers.doctor.findings import (
     ok,
     warning,
 )
-from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled, InvalidURL, MultipleHeads, SqlhelpersError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from sqlhelpers.config import Settings
     from sqlhelpers.discovery import App, PluginInfo, PluginManager
     from sqlhelpers.migrations.state import History
+    from sqlhelpers.reports import Diagnosis
 
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[^]]*\])?>=([\d.]+)(?:.*extra == ['\"](\w+))?")
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect
 
-from sqlhelpers.doctor import mysql, postgresql
-from sqlhelpers.doctor.findings import UNDECIDED, Diagnosis, Examined, counted, error, listed, note, ok, warning
 from sqlhelpers.migrations.state import apps_of_version_tables, differences
-from sqlhelpers.reports import DatabaseStatus
+from sqlhelpers.reports import DatabaseStatus, Diagnosis
+from sqlhelpers_doctor import mysql, postgresql
+from sqlhelpers_doctor.findings import UNDECIDED, Examined, counted, error, listed, note, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sqlhelpers.cli.group import cli, databases, json_option
-from sqlhelpers.cli.output import is_quiet, is_terminal, styled
-from sqlhelpers.cli.runtime import open_quietly
+from sqlhelpers.cli import databases, is_quiet, is_terminal, json_option, open_quietly, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO
 
-    from sqlhelpers.doctor import Diagnosis
+    from sqlhelpers_doctor import Diagnosis
 
 _COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
 _LEVEL, _SUBJECT = 7, 11  # the widths of two columns
@@ -28,7 +26,7 @@ _INDENT = 2 + _LEVEL + 2 + _SUBJECT + 2
 _READABLE = 30  # characters: narrower columns are harder to read than lines that the terminal breaks
 
 
-@cli.command()
+@click.command()
 @databases
 @json_option
 def doctor(binds: Sequence[str], *, as_json: bool) -> None:
@@ -38,7 +36,7 @@ def doctor(binds: Sequence[str], *, as_json: bool) -> None:
 
     Example: sqlhelpers doctor -d default
     """
-    from sqlhelpers.doctor import diagnose, exit_status
+    from sqlhelpers_doctor import diagnose, exit_status
 
     found: list[Diagnosis] = []
     show, is_told = _Printer(sys.stdout), not as_json and not is_quiet()
