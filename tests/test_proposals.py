@@ -15,6 +15,7 @@ from databases import allow_scratch, execute, rows, runtime, tables
 from projects import run
 from sqlalchemy import Column, Enum, ForeignKey, Integer, MetaData, Table
 
+from sqlhelpers.backends import Naming
 from sqlhelpers.exceptions import DiscoveryError, NothingToWrite, Refused
 from sqlhelpers.migrations.authoring.autogenerate import tidy
 from sqlhelpers.migrations.authoring.enums import _TypeOp
@@ -330,7 +331,7 @@ def test_tables_that_refer_to_each_other_in_a_circle_are_dropped_by_name():
         table = Table(name, MetaData(), Column("id", Integer), Column("other", ForeignKey(f"{other}.id")))
         drops.append(ops.DropTableOp.from_table(table))
     script = ops.MigrationScript("x", ops.UpgradeOps(drops[::-1]), ops.DowngradeOps([]))
-    tidy(script)
+    tidy(script, Naming())
 
     assert [op.table_name for op in script.upgrade_ops.ops] == ["a", "b"]
     assert [op.table_name for op in script.downgrade_ops.ops] == ["b", "a"]

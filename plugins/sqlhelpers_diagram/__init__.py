@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import click
     from sqlalchemy import Table
 
+    from sqlhelpers.backends import Naming
+
 __all__ = ["draw", "sqlhelpers_register_commands"]
 
 
@@ -33,6 +35,7 @@ def draw(
     apps: Collection[str] | None = None,
     columns: Literal["all", "keys", "none"] = "all",
     format: Literal["mermaid", "dot", "svg"] = "mermaid",  # noqa: A002  # as the option is called
+    namings: Mapping[str, Naming] | None = None,
 ) -> str:
     """Return the entity-relationship diagram of tables.
 
@@ -44,6 +47,7 @@ def draw(
         apps: the apps to draw; None for all. Of others, the tables that foreign keys refer to are drawn, by name.
         columns: all of them, those of keys, or none.
         format: ``mermaid``, ``dot`` or ``svg``.
+        namings: of each app, which names mean the same table in its database; without one, only equal names do.
 
     Raises:
         ConfigurationError: SVG is asked for, and Graphviz is not installed.
@@ -52,7 +56,7 @@ def draw(
     from sqlhelpers_diagram import dot, drawing, mermaid
     from sqlhelpers_diagram.entities import diagram_of
 
-    diagram, colours = diagram_of(tables, apps, columns), drawing.colours_of(tables)
+    diagram, colours = diagram_of(tables, apps, columns, namings), drawing.colours_of(tables)
     if format == "mermaid":
         return mermaid.draw(diagram, colours)
     text = dot.draw(diagram, colours)

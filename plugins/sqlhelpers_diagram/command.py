@@ -48,7 +48,9 @@ def diagram(
     chosen = cast("Literal['mermaid', 'dot', 'svg']", format_for(wanted, file, _FORMATS))
     with open_runtime() as runtime, redirect_stdout(sys.stderr):  # what models print is not data
         tables = {name: runtime.tables[name] for name in runtime.apps}  # in their order
-        drawing = draw(tables, apps=_wanted(runtime, apps, binds), columns=columns, format=chosen)
+        namings = {name: runtime.registry.naming(app.bind) for name, app in runtime.apps.items()}
+        drawn = _wanted(runtime, apps, binds)
+        drawing = draw(tables, apps=drawn, columns=columns, format=chosen, namings=namings)
     finish(drawing, chosen, file)
 
 

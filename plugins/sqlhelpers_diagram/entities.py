@@ -10,6 +10,8 @@ from sqlalchemy import Column, Enum, Index, TypeDecorator, UniqueConstraint
 from sqlalchemy.dialects import registry
 from sqlalchemy.exc import CompileError, NoReferencedColumnError, NoReferencedTableError
 
+from sqlhelpers.backends import Naming, TableName
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -105,6 +107,7 @@ def diagram_of(
     tables: Mapping[str, Sequence[Table]],
     apps: Collection[str] | None = None,
     columns: Columns = "all",
+    namings: Mapping[str, Naming] | None = None,
 ) -> Diagram:
     """Return what there is to draw.
 
@@ -112,7 +115,9 @@ def diagram_of(
         tables: the tables of each app.
         apps: the apps to draw; None for all. Tables of others are drawn, by name, where foreign keys refer to them.
         columns: which columns to draw.
+        namings: of each app, which names mean the same table in its database.
     """
+    owners = _Owners(tables, namings or {})
     drawn = {name: owned for name, owned in tables.items() if apps is None or name in apps}
     inside = [
         Entity(app=app, name=table.fullname, fields=tuple(_fields(table, columns)))
@@ -120,7 +125,7 @@ def diagram_of(
         for table in owned
     ]
     relations = [
-        _relation((app, table.fullname), table, constraint, _owner(tables, app, *_target(constraint)))
+        _relation((app, table.fullname), table, constraint, owners.of(app, *_target(constraint)))
         for app, owned in drawn.items()
         for table in owned
         for constraint in sorted(table.foreign_key_constraints, key=lambda each: (each.column_keys, _target(each)))
@@ -191,15 +196,24 @@ def _target(constraint: ForeignKeyConstraint) -> tuple[str, tuple[str, ...]]:
         return names[0][0], tuple(name for _, _, name in names)
 
 
-def _owner(
-    tables: Mapping[str, Sequence[Table]],
-    app: str,
-    name: str,
-    columns: tuple[str, ...],
-) -> tuple[tuple[str | None, str], tuple[str, ...]]:
-    """Return which table a name means, seen from an app: its own, another app's, or one that is not known."""
-    owners = (each for each in (app, *tables) if any(table.fullname == name for table in tables[each]))
-    return (next(owners, None), name), columns
+@dataclass(frozen=True)
+class _Owners:
+    """Whose the tables are that foreign keys refer to."""
+
+    tables: Mapping[str, Sequence[Table]]
+    namings: Mapping[str, Naming]
+
+    def of(self, app: str, name: str, columns: tuple[str, ...]) -> tuple[tuple[str | None, str], tuple[str, ...]]:
+        """Return which table a name means, seen from an app: its own, another app's, or one that is not known."""
+        wanted = self._naming(app).normalised(TableName.parsed(name))
+        for each in (app, *self.tables):
+            for table in self.tables[each]:
+                if self._naming(each).of(table) == wanted:
+                    return (each, table.fullname), columns
+        return (None, name), columns
+
+    def _naming(self, app: str) -> Naming:
+        return self.namings.get(app, Naming())
 
 
 def _relation(

@@ -10,7 +10,7 @@ from sqlalchemy.exc import NoSuchModuleError
 
 from sqlhelpers.exceptions import AppError, ConfigurationError, SqlhelpersError
 from sqlhelpers.migrations.running import alembic_alone, work_offline
-from sqlhelpers_lint.names import qualified
+from sqlhelpers_lint.names import is_same, qualified
 from sqlhelpers_lint.operations import hits_of
 from sqlhelpers_lint.recording import record
 from sqlhelpers_lint.rules import RULES
@@ -52,7 +52,10 @@ class Look:
     def is_of_new_table(self, step: Step) -> bool:
         """Tell whether a step is about a table that the revision itself has made."""
         table = getattr(step.operation, "table_name", None)
-        return table is not None and qualified(table, getattr(step.operation, "schema", None)) in self.created
+        if table is None:
+            return False
+        name = qualified(table, getattr(step.operation, "schema", None))
+        return any(is_same(name, each) for each in self.created)
 
 
 def look_at(selected: Selected, directions: Sequence[str], seconds: float) -> list[Look]:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sqlhelpers.backends import TableName
 from sqlhelpers_pytest.modelfiles import modules_with_models
 from sqlhelpers_pytest.schemas import differences
 
 if TYPE_CHECKING:
+    from sqlhelpers.backends import Naming
+    from sqlhelpers.managers import Database
     from sqlhelpers_pytest.kit import Kit
     from sqlhelpers_pytest.migrating import MigratedDatabase
 
@@ -83,9 +86,14 @@ def test_created_equals_migrated(sqlhelpers_migrated: MigratedDatabase) -> None:
 def test_every_model_module_is_imported(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> None:
     """No module of the app's package defines a table that nobody imports: a revision would drop it."""
     app = sqlhelpers_kit.runtime.apps[sqlhelpers_app]
-    known = {table.fullname for table in sqlhelpers_kit.runtime.tables[sqlhelpers_app]}
-    forgotten = [each for each in modules_with_models(app) if not each.tables <= known]
-    lines = [f"{each.module} defines {', '.join(sorted(each.tables - known))}" for each in forgotten]
+    naming = _naming(sqlhelpers_kit.runtime.database(app.bind))
+    known = {naming.of(table) for table in sqlhelpers_kit.runtime.tables[sqlhelpers_app]}
+    found = {each.module: sorted(map(str, each.tables)) for each in modules_with_models(app)}
+    forgotten = {
+        module: [name for name in names if naming.normalised(TableName.parsed(name)) not in known]
+        for module, names in found.items()
+    }
+    lines = [f"{module} defines {', '.join(names)}" for module, names in forgotten.items() if names]
     _refuse(lines, f"models of app {sqlhelpers_app!r} are not imported")
 
 
@@ -93,10 +101,21 @@ def test_no_table_is_owned_twice(sqlhelpers_kit: Kit, sqlhelpers_app: str) -> No
     """No two apps of a database have a table of the same name."""
     runtime = sqlhelpers_kit.runtime
     bind = runtime.apps[sqlhelpers_app].bind
-    mine = {table.fullname for table in runtime.tables[sqlhelpers_app]}
+    naming = _naming(runtime.database(bind)).without_guess()
+    mine = {naming.of(table) for table in runtime.tables[sqlhelpers_app]}
     others = [name for name, app in runtime.apps.items() if app.bind == bind and name != sqlhelpers_app]
-    lines = [f"{table.fullname}: also of {name}" for name in others for table in runtime.tables[name]]
-    _refuse([line for line in lines if line.partition(":")[0] in mine], "tables are owned twice")
+    lines = [
+        f"{table.fullname}: also of {name}"
+        for name in others
+        for table in runtime.tables[name]
+        if naming.of(table) in mine
+    ]
+    _refuse(lines, "tables are owned twice")
+
+
+def _naming(database: Database) -> Naming:
+    """Return which names mean the same table, as far as the URL tells."""
+    return database.backend.naming_by_url(database.url)
 
 
 def _refuse(lines: list[str], what: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 
+from sqlhelpers.backends import backend_of
 from sqlhelpers_pytest.testdatabases import MARK
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ def schema_of(connection: Connection, bookkeeping: Collection[str] = ()) -> dict
         connection: a connection to the database.
         bookkeeping: the names of more tables that are not looked at.
     """
-    inspector = inspect(connection)
+    inspector, naming = inspect(connection), backend_of(connection).naming(connection)
     is_postgres = connection.dialect.name == "postgresql"
     names = [name for name in inspector.get_schema_names() if not name.startswith(_SYSTEM)] if is_postgres else [None]
     found: dict[str, str] = {}
     for schema in names:
-        prefix = "" if schema in (None, inspector.default_schema_name) else f"{schema}."
+        prefix = f"{schema}." if naming.schema(schema) else ""
         for table in inspector.get_table_names(schema):
             if table not in bookkeeping and not table.startswith(_BOOKKEEPING):
                 found.update(_parts(inspector, table, schema, prefix))

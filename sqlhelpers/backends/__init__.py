@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlhelpers.backends.postgresql import suspect_pooler as suspect_pooler
     from sqlhelpers.backends.sqlite import empty_database as empty_database
     from sqlhelpers.backends.sqlite import is_sqlite as is_sqlite
+    from sqlhelpers.backends.tables import Naming as Naming
     from sqlhelpers.backends.tables import TableName as TableName
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Client",
     "Lock",
     "Meaning",
+    "Naming",
     "NoLimits",
     "PostgreSQL",
     "RevisionLimits",
@@ -69,6 +71,6 @@ __getattr__ = lazily(
         "locks": ("Lock", "connected", "connected_once", "process_identity"),
         "postgresql": ("PostgreSQL", "suspect_pooler"),
         "sqlite": ("empty_database", "is_sqlite"),
-        "tables": ("TableName",),
+        "tables": ("Naming", "TableName"),
     },
 )

@@ -12,7 +12,7 @@ from sqlhelpers import urls
 from sqlhelpers.backends.errors import codes_of
 from sqlhelpers.backends.limits import RevisionLimits
 from sqlhelpers.backends.locks import close, connected, connected_once
-from sqlhelpers.backends.tables import TableName
+from sqlhelpers.backends.tables import Naming
 from sqlhelpers.exceptions import ConfigurationError, DriverNotInstalled, InvalidURL
 from sqlhelpers.suggestions import suggest
 from sqlhelpers.urls import Drivers
@@ -79,6 +79,8 @@ class Backend:
     undoes_ddl: ClassVar[bool] = False
     #: Whether a database has schemas, which can be created.
     has_schemas: ClassVar[bool] = True
+    #: Whether a schema is a database, so that whoever names one reaches it from an empty database too.
+    schemas_are_databases: ClassVar[bool] = False
     #: Whether the list of tables leaves out those that the role may not read.
     hides_tables: ClassVar[bool] = False
     #: Whether enumerations are types of their own, to be made before the tables that use them.
@@ -282,14 +284,17 @@ class Backend:
 
     # tables and columns
 
-    def normalised(self, name: TableName, default_schema: str | None) -> TableName:
-        """Return the one name that a table has among all the names that mean it.
+    def naming(self, connection: Connection) -> Naming:
+        """Return which names mean the same table for a connection."""
+        return Naming(connection.dialect.default_schema_name, self.folded)
 
-        Args:
-            name: the name as a model, the journal or the server says it.
-            default_schema: the schema that the connection uses, as the server calls it.
-        """
-        return TableName(None if name.schema == default_schema else name.schema, name.name)
+    def naming_by_url(self, url: URL) -> Naming:  # others look at it
+        """Return which names mean the same table, as far as that can be told without a connection."""
+        return Naming(None, self.folded, is_certain=False)
+
+    def folded(self, name: str) -> str:
+        """Return the one form of the names of tables and schemas that differ in case only, where they are one."""
+        return name
 
     def timestamp_type(self) -> TypeEngine[Any]:
         """Return the type of a time with microseconds."""

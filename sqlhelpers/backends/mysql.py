@@ -8,7 +8,7 @@ import math
 import ssl
 import subprocess
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +20,7 @@ from sqlhelpers.backends.clients import Client, driver_arguments, found_program
 from sqlhelpers.backends.errors import Meaning
 from sqlhelpers.backends.limits import RevisionLimits, limit_commands
 from sqlhelpers.backends.locks import ONE_ANSWER, ServerLock, held_in_server
+from sqlhelpers.backends.tables import Naming
 from sqlhelpers.exceptions import DatabaseFailure
 from sqlhelpers.urls import Drivers
 
@@ -52,6 +53,7 @@ class MySQL(Backend):
         "asyncmy": ("asyncmy", "mysql"),
         "aiomysql": ("aiomysql", "mysql"),
     }
+    schemas_are_databases = True
     hides_tables = True
     has_if_not_exists = True
     meanings: ClassVar[Mapping[Meaning, frozenset[str | int]]] = {
@@ -94,6 +96,22 @@ class MySQL(Backend):
     ) -> RevisionLimits:
         """Return limits that the server keeps too."""
         return _Limits(connection, lock, statement, is_pooled=is_pooled)
+
+    def naming(self, connection: Connection) -> Naming:
+        """Return the naming by ``lower_case_table_names``, which is asked for once a name has a capital letter."""
+
+        @cache
+        def is_case_ignored() -> bool:
+            return bool(connection.scalar(text("SELECT @@lower_case_table_names")))
+
+        def folded(name: str) -> str:
+            return name if name == name.lower() or not is_case_ignored() else name.lower()
+
+        return Naming(connection.dialect.default_schema_name, folded)
+
+    def naming_by_url(self, url: URL) -> Naming:
+        """Return the naming by the database in the URL; which names differ in case only, the server knows."""
+        return Naming(url.database or None, self.folded)
 
     def timestamp_type(self) -> TypeEngine[Any]:
         """Return the type that does not leave out the microseconds."""

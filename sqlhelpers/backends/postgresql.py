@@ -20,6 +20,7 @@ from sqlhelpers.backends.clients import Client, driver_arguments, found_program
 from sqlhelpers.backends.errors import Meaning
 from sqlhelpers.backends.limits import RevisionLimits
 from sqlhelpers.backends.locks import ServerLock, held_in_server, process_identity
+from sqlhelpers.backends.tables import Naming
 from sqlhelpers.exceptions import DatabaseFailure, PoolerNotSet
 from sqlhelpers.urls import Drivers
 
@@ -42,6 +43,10 @@ _LIBPQ = frozenset(
     sslpassword sslrootcert ssl_max_protocol_version ssl_min_protocol_version target_session_attrs
     """.split(),  # noqa: SIM905  # a list of words reads better than a list of strings
 )
+
+
+#: The first schema of a search path in the options of a URL.
+_SEARCH_PATH = re.compile(r"""(?:-c\s*|--)search_path=(?:"([^"]+)"|([^\s,"]+))""")
 
 
 class PostgreSQL(Backend):
@@ -137,6 +142,19 @@ class PostgreSQL(Backend):
         if connection.scalar(text("SELECT current_schema()")) is None:
             path = connection.scalar(text("SELECT current_setting('search_path')"))
             raise PermissionError(f"no schema of the search path ({path}) can be used by this role, or none exists")
+
+    def naming_by_url(self, url: URL) -> Naming:
+        """Return the naming by the first schema of a ``search_path`` in the URL; else a role may have another one."""
+        written = url.query.get("options", "")
+        found = _SEARCH_PATH.findall(written if isinstance(written, str) else " ".join(written))
+        quoted, plain = found[-1] if found else ("", "")
+        schema = quoted or plain.lower()
+        is_certain = bool(schema) and schema != "$user"
+        return Naming(schema if is_certain else "public", self.folded, is_certain=is_certain)
+
+    def folded(self, name: str) -> str:
+        """Return a name as the server has it: SQLAlchemy quotes it unless it is told not to."""
+        return name.lower() if getattr(name, "quote", None) is False else name
 
     def drop_database(self, connection: Connection, name: str) -> str:
         """Return a statement that ends the connections which a pooler may still keep to the database."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import string
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from sqlhelpers.backends.clients import Client, found_program
 from sqlhelpers.backends.errors import Meaning
 from sqlhelpers.backends.limits import NoLimits, pause
 from sqlhelpers.backends.locks import Lock, connected_once, process_identity
+from sqlhelpers.backends.tables import Naming
 from sqlhelpers.exceptions import ConfigurationError, DatabaseFailure, LockTimeout
 from sqlhelpers.urls import Drivers
 
@@ -43,6 +45,9 @@ _PAUSE = 0.05  # seconds between two attempts to write
 _STOPPING = 0.25  # seconds: longer only if it waits for another writer
 _SHORTLY = 0.01
 _DAY = 86_400.0  # seconds
+
+#: The letters whose case means nothing in names: https://www.sqlite.org/faq.html#q18.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 class SQLite(Backend):
@@ -162,6 +167,14 @@ class SQLite(Backend):
         """Return what an error means; that there is no table has a text only."""
         found = super().means(error, codes)
         return found | {Meaning.NO_TABLE} if "no such table" in str(error.orig) else found
+
+    def naming_by_url(self, url: URL) -> Naming:  # as the others
+        """Return the same as for a connection: the default schema is always ``main``."""
+        return Naming("main", self.folded)
+
+    def folded(self, name: str) -> str:
+        """Return a name with ASCII letters in lower case."""
+        return str(name).translate(_LOWER)
 
     def client(
         self, bind: str, url: URL, connect_args: Mapping[str, Any], arguments: Sequence[str]

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from sqlhelpers.discovery.hookspecs import hookimpl as hookimpl
     from sqlhelpers.discovery.plugin_manager import PluginInfo as PluginInfo
     from sqlhelpers.discovery.plugin_manager import PluginManager as PluginManager
+    from sqlhelpers.discovery.tables import Claim as Claim
     from sqlhelpers.discovery.tables import ModelModules as ModelModules
+    from sqlhelpers.discovery.tables import shared_tables as shared_tables
 
 __all__ = [
     "APPS",
     "PLUGINS",
     "Adapter",
     "App",
+    "Claim",
     "Hooks",
     "ModelModules",
     "PluginInfo",
@@ -44,6 +47,7 @@ __all__ = [
     "may_implement",
     "merge_options",
     "refuse_doubles",
+    "shared_tables",
     "why_not",
 ]
 
@@ -66,6 +70,6 @@ __getattr__ = lazily(
         "hooks": ("Hooks", "everywhere", "merge_options"),
         "hookspecs": ("hookimpl",),
         "plugin_manager": ("PluginInfo", "PluginManager"),
-        "tables": ("ModelModules",),
+        "tables": ("Claim", "ModelModules", "shared_tables"),
     },
 )

@@ -22,45 +22,66 @@ from sqlhelpers.exceptions import AppError, SqlhelpersError
 from sqlhelpers.queries import mapper_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
     from types import ModuleType
 
     from sqlalchemy import MetaData
     from sqlalchemy.orm import Mapper
 
+    from sqlhelpers.discovery.app import App
 
-class _Claim(NamedTuple):
-    """An app, and the module in which it defines a table."""
+
+class Claim(NamedTuple):
+    """An app, and the module in which it defines a table.
+
+    Attributes:
+        app: the app's name.
+        module: the module's name.
+        bind: the database that the app is in.
+    """
 
     app: str
     module: str
+    bind: str
 
     def __str__(self) -> str:
         return f"{self.module} (app {self.app!r})"
 
 
+def shared_tables(definitions: Iterable[tuple[Hashable, str, Claim]]) -> Iterator[AppError]:
+    """Yield an error for every table that is defined twice.
+
+    Args:
+        definitions: of each table what is the same for all names that mean it, its name, and who defines it.
+    """
+    first: dict[Hashable, tuple[str, Claim]] = {}
+    for key, name, claim in definitions:
+        other, owner = first.setdefault(key, (name, claim))
+        if owner != claim:
+            yield _defined_twice(other, owner, name, claim)
+
+
 class ModelModules:
-    """The imported model modules of some apps, and the tables that belong to each."""
+    """The model modules of some apps, and the tables that belong to each.
 
-    def __init__(self) -> None:
+    Args:
+        apps: the apps by name. Whatever is defined below an app's package belongs to it.
+    """
+
+    def __init__(self, apps: Mapping[str, App]) -> None:
         self._modules: dict[str, list[ModuleType]] = {}
-        self._packages: dict[str, str] = {}
+        self._apps = apps
+        self._roots = {name: _roots(app) for name, app in apps.items()}
 
-    def load(self, app: str, package: str, names: Iterable[str]) -> None:
+    def load(self, app: str) -> None:
         """Import the model modules of an app, and everything below those that are packages.
-
-        Args:
-            app: the app's name.
-            package: the app's import package; whatever is defined below it belongs to the app.
-            names: dotted module names.
 
         Raises:
             AppError: a module cannot be imported. A model that is not imported would make its
                 table look like one to drop, so this is never passed over.
         """
-        self._packages[app] = package
         self._modules[app] = []
-        for name in names:
+        for name in self._apps[app].model_modules():
             self._import_tree(app, name)
 
     def _import_tree(self, app: str, name: str) -> None:
@@ -75,62 +96,70 @@ class ModelModules:
             return importlib.import_module(name)
         except (Exception, SystemExit) as error:
             taken = re.match(r"Table '([^']+)' is already defined", str(error))
-            if taken and isinstance(error, InvalidRequestError):
-                for table, claims in self._claims().items():
-                    if table.fullname == taken[1]:
-                        raise _defined_twice(table.fullname, claims[0], _Claim(app, name)) from error
-            raise AppError(
-                f"app {app!r}: its models cannot be imported: {name}: {type(error).__name__}: {error}{_line(error)}",
-                [app],
-            ) from error
+            if not (taken and isinstance(error, InvalidRequestError)):
+                raise self._not_imported(app, name, error, str(error)) from error
+            imported = [sys.modules[each] for each in tuple(sys.modules) if self._app_of(each) is not None]
+            for table, claims in self._claims(_definitions(imported)).items():
+                if table.key == taken[1]:
+                    raise _defined_twice(taken[1], claims[0], taken[1], self._claim(app, name)) from error
+            raise self._not_imported(app, name, error, taken[0]) from error  # not the advice to merge the two
 
-    def tables(self, binds: Mapping[str, str], errors: list[SqlhelpersError]) -> dict[str, tuple[Table, ...]]:
-        """Return the tables of each app, sorted by name.
+    def _not_imported(self, app: str, name: str, error: BaseException, reason: str) -> AppError:
+        problem = f"app {app!r}: its models cannot be imported: {name}: {type(error).__name__}: {reason}{_line(error)}"
+        return AppError(problem, [app])
+
+    def tables(
+        self,
+        normalised: Callable[[str, Table], Hashable],
+        errors: list[SqlhelpersError],
+    ) -> dict[str, dict[Table, str]]:
+        """Return the tables of each app, sorted by name, each with the module that defines it.
 
         Args:
-            binds: the database that each app is in.
+            normalised: returns what is the same for all names that mean one table in a database.
             errors: takes an ``AppError`` for every table that two apps define, or that could be anybody's.
 
         A mapped table belongs to the app below whose package its class is defined; a Core ``Table``
         to the app whose module creates it, not to one that merely imports it.
         """
-        claims = self._claims()
+        claims = self._claims(self._named())
         owners = {table: found[0] for table, found in claims.items()}
-        for table, found in claims.items():
-            errors += (_defined_twice(table.fullname, found[0], each) for each in found if each.app != found[0].app)
-        first: dict[tuple[str, str], _Claim] = {}
-        for table, claim in owners.items():
-            other = first.setdefault((binds[claim.app], table.fullname), claim)
-            if other != claim:
-                errors.append(_defined_twice(table.fullname, other, claim))
-        owned: dict[str, set[Table]] = {app: set() for app in self._modules}
-        for table, claim in owners.items():
-            owned[claim.app].add(table)
-        for table, app in self._unnamed(owners, errors):
-            owned[app].add(table)
-        return {app: tuple(sorted(tables, key=lambda table: table.fullname)) for app, tables in owned.items()}
+        owners |= {table: self._claim(app, self._apps[app].package) for table, app in self._unnamed(owners, errors)}
+        for table, (first, *others) in claims.items():
+            name = table.fullname
+            errors += (_defined_twice(name, first, name, each) for each in others if each.app != first.app)
+        errors += shared_tables(
+            ((claim.bind, normalised(claim.bind, table)), table.fullname, claim) for table, claim in owners.items()
+        )
+        order = sorted(owners, key=lambda table: table.fullname)
+        return {app: {each: owners[each].module for each in order if owners[each].app == app} for app in self._modules}
 
-    def _claims(self) -> dict[Table, list[_Claim]]:
-        """Return, for every table that an app's modules can name, the apps that may have defined it."""
-        claims: dict[Table, list[_Claim]] = defaultdict(list)
-        for table, module in self._named():
+    def _claims(self, definitions: Iterable[tuple[Table, str]]) -> dict[Table, list[Claim]]:
+        """Return, for every table that is named, the apps that may have defined it."""
+        claims: dict[Table, list[Claim]] = defaultdict(list)
+        for table, module in definitions:
             origin = _origin(module, table)
             app = self._app_of(origin)
             if app is not None:
-                claims[table].append(_Claim(app, origin))
+                claims[table].append(self._claim(app, origin))
         return dict(claims)
+
+    def _claim(self, app: str, module: str) -> Claim:
+        return Claim(app, module, self._apps[app].bind)
 
     def _named(self) -> Iterator[tuple[Table, str]]:
         return _definitions(module for modules in self._modules.values() for module in modules)
 
     def _app_of(self, module: str) -> str | None:
-        roots = {app: [self._packages[app], *(m.__name__ for m in ms)] for app, ms in self._modules.items()}
         found = [
-            (len(root), app) for app, names in roots.items() for root in names if f"{module}.".startswith(f"{root}.")
+            (len(root), app)
+            for app, names in self._roots.items()
+            for root in names
+            if f"{module}.".startswith(f"{root}.")
         ]
         return max(found)[1] if found else None
 
-    def _unnamed(self, owners: dict[Table, _Claim], errors: list[SqlhelpersError]) -> Iterator[tuple[Table, str]]:
+    def _unnamed(self, owners: dict[Table, Claim], errors: list[SqlhelpersError]) -> Iterator[tuple[Table, str]]:
         """Yield tables that no module names (an inline ``secondary``), with the one app that uses their metadata."""
         users: dict[MetaData, set[str]] = defaultdict(set)
         for table, claim in owners.items():
@@ -146,6 +175,12 @@ class ModelModules:
                 candidates = ", ".join(sorted(apps))
                 problem = f"table {table.fullname!r} could belong to any of the apps {candidates}"
                 errors.append(AppError(f"{problem}: give it a name in the module that defines it", apps))
+
+
+def _roots(app: App) -> list[str]:
+    """Return the packages and modules below which everything is an app's."""
+    models = (app.models,) if isinstance(app.models, str) else app.models or ()
+    return [app.package, *models]
 
 
 def _line(error: BaseException) -> str:
@@ -217,6 +252,11 @@ def _names(module: str) -> dict[str, Any]:
     return vars(sys.modules[module]) if module in sys.modules else {}
 
 
-def _defined_twice(table: str, one: _Claim, other: _Claim) -> AppError:
-    problem = f"table {table!r} is defined twice, in {one} and in {other}; a table belongs to one app"
+def _defined_twice(name: str, one: Claim, other_name: str, other: Claim) -> AppError:
+    also = f" as {other_name!r}" if other_name != name else ""
+    problem = f"table {name!r} is defined twice, in {one} and{also} in {other}; a table belongs to one app"
+    if one.app != other.app:
+        problem += ": `enable_apps` chooses which of the installed apps this project uses"
+    if one.bind != other.bind:
+        problem += f", or a DeclarativeBase of its own for each parts them, in databases {one.bind} and {other.bind}"
     return AppError(problem, [one.app, other.app])

@@ -205,6 +205,7 @@ class _Served:
         """Do what changes the database, on a connection that was given."""
         bind, shown, seconds = self.database.bind, self.database.masked_url, self.database.settings.lock_timeout
         with only_run(connection.engine, f"database {bind!r} ({shown})", seconds) as lock:
+            self.database.refuse_shared(connection)
             self._change(connection, Run(bind, shown, self.database.hooks, lock, NoLimits(), seconds))
 
     def _change(self, connection: Connection, run: Run) -> None:

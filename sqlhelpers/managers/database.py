@@ -19,7 +19,7 @@ from sqlhelpers.engines import database_url
 from sqlhelpers.exceptions import AppError, DriverNotInstalled, InvalidURL, MigrationsNotFound
 from sqlhelpers.migrations.revisions import RevisionFiles, Revisions
 from sqlhelpers.migrations.running import alembic_alone, only_run
-from sqlhelpers.migrations.state import History, read_journal
+from sqlhelpers.migrations.state import History, read_journal, refuse_shared
 from sqlhelpers.suggestions import unknown_app
 
 if TYPE_CHECKING:
@@ -250,7 +250,19 @@ class Database:
             only_run(engine, where, self.settings.lock_timeout) as lock,
             connected(engine, lock) as connection,
         ):
+            self.refuse_shared(connection)
             return work(connection, self._run(connection, lock, progress), *arguments, **options)
+
+    def refuse_shared(self, connection: Connection) -> None:
+        """Raise if two apps define one table: which schema is the default, only the server may know.
+
+        Raises:
+            AppError: naming both apps.
+        """
+        is_ours = not connection.in_transaction()
+        refuse_shared(backend_of(connection).naming(connection), self.bind, self.load_histories(unwritten=True))
+        if is_ours:
+            connection.rollback()
 
     def change_nothing(
         self,
@@ -284,7 +296,8 @@ class Database:
 
     def read_journal(self, connection: Connection, app: str | None = None) -> tuple[JournalEntry, ...]:
         """Return what was done to ``app``, or to every app, the oldest first."""
-        places = {None, *(history.version_table_schema for history in self.load_histories())}
+        naming = backend_of(connection).naming(connection)
+        places = {None, *(naming.schema(history.version_table_schema) for history in self.load_histories())}
         found = (entry for place in places for entry in read_journal(connection, place))
         return tuple(entry for entry in found if app is None or entry.app == app)
 

@@ -126,6 +126,7 @@ class Migrations:
         from sqlhelpers.migrations import check_database
 
         def work(connection: Connection) -> tuple[Finding, ...]:
+            self.database.refuse_shared(connection)
             with self.database.alembic_alone():
                 scratch = partial(self.database.scratch, connection.engine)
                 return check_database(connection, self.database.histories, scratch)

@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateSchema
 
 from sqlhelpers.backends import backend_of
 from sqlhelpers.engines import make_scratch_engine
-from sqlhelpers.exceptions import MultipleHeads, SqlhelpersError
+from sqlhelpers.exceptions import MultipleHeads, Refused, SqlhelpersError
 from sqlhelpers.migrations.running import create_tables, upgrade
 from sqlhelpers.migrations.state import differences, read_app, shape, shape_differences
 from sqlhelpers.reports import DatabaseStatus, Finding
@@ -60,13 +60,19 @@ def scratch_database(engine: Engine, bind: str, settings: DatabaseSettings, hook
 
 
 def create_schemas(connection: Connection, histories: Iterable[History]) -> None:
-    """Create the schemas that tables and positions of the histories are in, which revisions find there as a rule."""
-    if backend_of(connection).has_schemas:
-        names = {table.schema for history in histories for table in history.tables}
-        for name in names | {history.version_table_schema for history in histories}:
-            if name:
-                connection.execute(CreateSchema(name, if_not_exists=True))
-        connection.commit()
+    """Create the schemas that tables and positions of the histories are in, which revisions find there as a rule.
+
+    Raises:
+        Refused: a schema is a database, so that revisions would change the one that is in use.
+    """
+    backend = backend_of(connection)
+    found = {table.schema for history in histories for table in history.tables}
+    names = sorted(filter(None, found | {history.version_table_schema for history in histories}))
+    if names and backend.schemas_are_databases:
+        raise Refused(f"what names its database ({', '.join(names)}) is not made in an empty one")
+    for name in names if backend.has_schemas else ():
+        connection.execute(CreateSchema(name, if_not_exists=True))
+    connection.commit()
 
 
 def check_database(connection: Connection, histories: Sequence[History], scratch: Scratch) -> tuple[Finding, ...]:
@@ -124,6 +130,9 @@ def _of_fresh_and_migrated(histories: Sequence[History], scratch: Scratch) -> It
         reason = " ".join(str(getattr(error, "orig", None) or error).split())
         text = f"created and migrated tables were not compared: no scratch database can be made: {reason}"
         yield Finding(app=None, kind="skipped", text=text)
+        return
+    except Refused as error:
+        yield Finding(app=None, kind="skipped", text=f"created and migrated tables were not compared: {error}")
         return
     except SqlhelpersError as error:
         yield Finding(app=None, kind="missing_revision", text=f"an empty database cannot be set up: {error}")

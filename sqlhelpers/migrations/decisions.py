@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import MetaData, inspect
 
-from sqlhelpers.backends import backend_of
+from sqlhelpers.backends import TableName, backend_of
 from sqlhelpers.exceptions import AppError, Refused
 from sqlhelpers.migrations.running import stamp
 from sqlhelpers.migrations.state import (
@@ -167,7 +167,8 @@ def repair(connection: Connection, run: Run, history: History, *, applied: bool)
         Refused: nothing was interrupted.
     """
     with backend_of(connection).schema_transaction(connection, run.patience):
-        is_there = history.journaled and ExistingTables(connection).has(JOURNAL, history.version_table_schema)
+        place = TableName(history.version_table_schema, JOURNAL)
+        is_there = history.journaled and ExistingTables(connection).has(place)
         entry = history.journal.interrupted(connection) if is_there else None
         if entry is None:
             name = f"of app {history.app!r} " if history.app else ""
@@ -214,13 +215,17 @@ def drop(connection: Connection, run: Run, histories: Sequence[History]) -> None
 
 def _refuse_referenced(connection: Connection, tables: Collection[Table]) -> None:
     """Raise before anything is dropped if tables that stay have foreign keys to those that go."""
-    going = {(table.schema, table.name) for table in tables}
-    for schema in {None, *(schema for schema, _ in going)}:
+    naming = backend_of(connection).naming(connection)
+    going = {naming.of(table) for table in tables}
+    for schema in {None, *(name.schema for name in going)}:
         for place, keys in inspect(connection).get_multi_foreign_keys(schema=schema).items():
-            for key in keys if place not in going else ():
-                if (key["referred_schema"], key["referred_table"]) in going:
-                    child, parent = place[1], key["referred_table"]
-                    raise Refused(f"table {child} has a foreign key to {parent}: drop the table or the key first")
+            child = TableName(*place)
+            for key in keys if naming.normalised(child) not in going else ():
+                parent = TableName(key["referred_schema"], key["referred_table"])
+                if naming.normalised(parent) in going:
+                    raise Refused(
+                        f"table {child.name} has a foreign key to {parent.name}: drop the table or the key first"
+                    )
 
 
 def _forget_position(connection: Connection, history: History) -> None:
@@ -245,7 +250,8 @@ def retire(connection: Connection, run: Run, app: str, installed: Sequence[Histo
     """
     version_table = version_table_of(app)
     with backend_of(connection).schema_transaction(connection, run.patience):
-        schemas = sorted({None, *(each.version_table_schema for each in installed)}, key=str)
+        naming = backend_of(connection).naming(connection)
+        schemas = sorted({None, *(naming.schema(each.version_table_schema) for each in installed)}, key=str)
         found = [schema for schema in schemas if inspect(connection).has_table(version_table, schema)]
         journals = [journal for schema in schemas if (journal := Journal(schema, app)).entries(connection)]
         if not found and not journals:
@@ -253,9 +259,10 @@ def retire(connection: Connection, run: Run, app: str, installed: Sequence[Histo
         if drop_tables:
             if not journals:
                 raise Refused(f"the journal does not know which tables app {app!r} had; drop them by hand")
-            kept = {table.fullname for each in installed for table in each.tables}
-            names = {name for journal in journals for name in journal.entries(connection)[-1].tables}
-            _drop_by_name(connection, names - kept)
+            kept = {naming.of(table) for each in installed for table in each.tables}
+            kept |= {naming.normalised(each.position) for each in installed}
+            names = [TableName.parsed(name) for journal in journals for name in journal.entries(connection)[-1].tables]
+            _drop_by_name(connection, {naming.normalised(name) for name in names} - kept)
         for schema in found:
             version_rows(version_table, schema).drop(connection)
         for journal in journals:
@@ -263,11 +270,12 @@ def retire(connection: Connection, run: Run, app: str, installed: Sequence[Histo
         run.checkpoint()
 
 
-def _drop_by_name(connection: Connection, names: Iterable[str]) -> None:
-    found = MetaData()
-    for name in names:
-        schema, _, table = name.rpartition(".")
-        if inspect(connection).has_table(table, schema or None):
-            found.reflect(connection, schema=schema or None, only=[table], resolve_fks=False)
+def _drop_by_name(connection: Connection, names: Iterable[TableName]) -> None:
+    found, existing = MetaData(), ExistingTables(connection)
+    for schema, name in names:
+        # a search path may find a table of the same name in another schema
+        called = existing.called(TableName(schema or existing.naming.default_schema, name))
+        if called:
+            found.reflect(connection, schema=called.schema, only=[called.name], resolve_fks=False)
     _refuse_referenced(connection, found.tables.values())
     found.drop_all(connection)

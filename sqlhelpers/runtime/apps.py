@@ -13,7 +13,7 @@ from sqlhelpers.config import cache_folder
 from sqlhelpers.discovery import App, PluginManager
 from sqlhelpers.exceptions import AppError, DiscoveryError, MigrationsNotFound, SqlhelpersError
 from sqlhelpers.migrations.revisions import RevisionFiles, Revisions
-from sqlhelpers.migrations.state import ALEMBICS_OWN, History, version_table_of
+from sqlhelpers.migrations.state import ALEMBICS_OWN, History, refuse_shared, version_table_of
 from sqlhelpers.suggestions import suggest
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ForeignKey, FromClause, Table
 
+    from sqlhelpers.backends import Naming, TableName
     from sqlhelpers.config import Settings
+
+    #: The tables of an app, each with the module that defines it.
+    Origins = dict[Table, str]
 
 
 class AppRegistry:
@@ -37,6 +41,7 @@ class AppRegistry:
         self.settings = settings
         self._given_plugins = plugins
         self._known_files: dict[Path, RevisionFiles] = {}
+        self._known_namings: dict[str, Naming] = {}
 
     @cached_property
     def plugins(self) -> PluginManager:
@@ -74,12 +79,13 @@ class AppRegistry:
     @property
     def tables(self) -> dict[str, tuple[Table, ...]]:
         """The tables of each app."""
-        return self._usable()[1]
+        return {name: tuple(found) for name, found in self._usable()[1].items()}
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
         """The apps that each app comes after, by its foreign keys and ``requires``, sorted."""
-        return _needs(self.apps, self.tables)
+        apps, tables = self._usable()
+        return self._needs(apps, tables)
 
     def serves(self, bind: str, table: FromClause) -> bool:
         """Tell whether a table belongs to an app in this database."""
@@ -97,7 +103,26 @@ class AppRegistry:
         """Return an app as its declarations have it, without importing its models; None if there is no such app."""
         return self._configured(self.plugins.apps()).get(name)
 
-    def _usable(self, *, unwritten: bool = False) -> tuple[dict[str, App], dict[str, tuple[Table, ...]]]:
+    def naming(self, bind: str) -> Naming:
+        """Return which names mean the same table in a database, as far as its settings tell."""
+        if bind not in self._known_namings:
+            self._known_namings[bind] = self._read_naming(bind)
+        return self._known_namings[bind]
+
+    def _read_naming(self, bind: str) -> Naming:
+        from sqlhelpers.backends import Naming
+
+        plugins, settings = self._discovered[0], self.settings.databases.get(bind)
+        if settings is None:
+            return Naming(is_certain=False)
+        try:
+            found = plugins.backend(settings.url).naming_by_url(settings.url)
+        except SqlhelpersError:  # who connects is told
+            return Naming(is_certain=False)
+        # a hook may give another URL, and may ask a secret store for it
+        return replace(found, is_certain=False) if plugins.implements("sqlhelpers_resolve_url") else found
+
+    def _usable(self, *, unwritten: bool = False) -> tuple[dict[str, App], dict[str, Origins]]:
         """Return the apps in order, and their tables.
 
         Args:
@@ -112,7 +137,7 @@ class AppRegistry:
         return apps, tables
 
     @cached_property
-    def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, tuple[Table, ...]], list[SqlhelpersError]]:
+    def _apps_and_tables(self) -> tuple[dict[str, App], dict[str, Origins], list[SqlhelpersError]]:
         plugins, found = self._discovered
         errors = list(found)
         apps = self._configured(plugins.apps())
@@ -121,20 +146,34 @@ class AppRegistry:
             return {}, {}, []
         from sqlhelpers.discovery import ModelModules  # brings SQLAlchemy's ORM
 
-        modules = ModelModules()
+        modules = ModelModules(apps)
         for name, app in apps.items():
             try:
-                modules.load(name, app.package, app.model_modules())
+                modules.load(name)
                 app.migrations_folder()
             except AppError as error:
                 errors.append(error)
-        tables = modules.tables({name: app.bind for name, app in apps.items()}, errors)
+        tables = modules.tables(lambda bind, table: self.naming(bind).without_guess().of(table), errors)
         order: tuple[str, ...] = ()
         try:
-            order = _in_order(apps, tables)
+            order = _in_order(self._needs(apps, tables))
         except AppError as error:
             errors.append(error)
         return {name: apps[name] for name in order}, tables, errors
+
+    def _needs(self, apps: Mapping[str, App], tables: Mapping[str, Origins]) -> dict[str, tuple[str, ...]]:
+        """Return for each app the names of those that its foreign keys and ``requires`` point to, sorted."""
+        owners: dict[tuple[str, TableName], str] = {}
+        for name, owned in tables.items():
+            bind = apps[name].bind
+            owners |= {(bind, self.naming(bind).of(table)): name for table in owned}
+        found: dict[str, tuple[str, ...]] = {}
+        for name, app in apps.items():
+            keys = (key for table in tables.get(name, ()) for key in table.foreign_keys)
+            targets = [(app.bind, self.naming(app.bind).normalised(_target(key))) for key in keys]
+            before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
+            found[name] = tuple(sorted(before - {name}))
+        return found
 
     def _configured(self, registered: Mapping[str, App]) -> dict[str, App]:
         """Return the registered apps as the settings correct them, and those that only the settings declare."""
@@ -183,7 +222,7 @@ class AppRegistry:
         }
         if unwritten:
             folders = {name: folder if folder and folder.is_dir() else None for name, folder in folders.items()}
-        needs = _needs(apps, tables)
+        needs = self._needs(apps, tables)
         histories = [self._history(apps[name], tables[name], folder, needs[name]) for name, folder in folders.items()]
         alembic = self.settings.databases[bind].alembic
         if alembic.migrations_path is not None:
@@ -196,10 +235,7 @@ class AppRegistry:
             )
         own = [history for history in histories if history.version_table == ALEMBICS_OWN]
         histories = [replace(history, shares_alembics_own=bool(own)) for history in histories]
-        places = [(history.version_table_schema, history.version_table) for history in histories]
-        for history, place in zip(histories, places, strict=True):
-            if places.count(place) > 1:
-                raise AppError(f"two histories in database {bind!r} share the version table {history.version_table}")
+        refuse_shared(self.naming(bind).without_guess(), bind, histories)
         return tuple(histories)
 
     def _files(self, folder: Path) -> RevisionFiles:
@@ -208,11 +244,12 @@ class AppRegistry:
             self._known_files[folder] = RevisionFiles(folder, cache_folder())
         return self._known_files[folder]
 
-    def _history(self, app: App, tables: tuple[Table, ...], folder: Path | None, needs: tuple[str, ...]) -> History:
+    def _history(self, app: App, tables: Origins, folder: Path | None, needs: tuple[str, ...]) -> History:
         return History(
             app=app.name,
             package=app.package,
-            tables=tables,
+            tables=tuple(tables),
+            modules=tables,
             revisions=Revisions(self._files(folder), app.name) if folder else None,
             version_table=app.version_table or version_table_of(app.name),
             version_table_schema=app.version_table_schema,
@@ -221,13 +258,13 @@ class AppRegistry:
         )
 
 
-def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> tuple[str, ...]:
+def _in_order(needs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Return the names of the apps, each after those that it needs.
 
     Raises:
         AppError: there is no such order.
     """
-    sorter = TopologicalSorter(_needs(apps, tables))
+    sorter = TopologicalSorter(needs)
     try:
         sorter.prepare()
     except CycleError as error:
@@ -241,20 +278,12 @@ def _in_order(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) 
     return tuple(order)
 
 
-def _needs(apps: Mapping[str, App], tables: Mapping[str, tuple[Table, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return for each app the names of those that its foreign keys and ``requires`` point to, sorted."""
-    owners = {table.fullname: name for name, owned in tables.items() for table in owned}
-    found: dict[str, tuple[str, ...]] = {}
-    for name, app in apps.items():
-        targets = (_target(key) for table in tables.get(name, ()) for key in table.foreign_keys)
-        before = {owners.get(target, name) for target in targets} | {each for each in app.requires if each in apps}
-        found[name] = tuple(sorted(before - {name}))
-    return found
+def _target(key: ForeignKey) -> TableName:
+    """Return the name of the table that a foreign key points to."""
+    from sqlhelpers.backends import TableName
 
-
-def _target(key: ForeignKey) -> str:
-    """Return the full name of the table that a foreign key points to."""
     try:
-        return key.column.table.fullname
+        return TableName.of(key.column.table)
     except (NoReferencedTableError, NoReferencedColumnError):  # it is in another MetaData, or nowhere
-        return key.target_fullname.rpartition(".")[0]
+        found = TableName.parsed(key.target_fullname.rpartition(".")[0])
+        return TableName(found.schema or key.parent.table.metadata.schema, found.name)

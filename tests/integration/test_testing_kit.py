@@ -495,6 +495,17 @@ def test_wrong_migrations_are_found(pytester, write_history):
     assert "shop.forgotten defines far.lost, near.found, other" in text
 
 
+def test_a_model_that_names_the_default_schema_is_imported(pytester, write_history):
+    """A file that says it in another way than the imported model means the same table."""
+    write_history()
+    again = "class Author:\n    __tablename__ = 'Author'\n    __table_args__ = {'schema': 'main'}\n"
+    pytester.path.joinpath("shop", "again.py").write_text(again)
+
+    result = pytester.runpytest_inprocess("--sqlhelpers-migrations", "-k", "every_model_module")
+
+    result.assert_outcomes(passed=1, deselected=6)
+
+
 def test_a_revision_that_cannot_be_undone_may_say_so(pytester, write_history):
     """What comes before it is not tried either."""
     write_history(down="raise NotImplementedError")

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import UserDefinedType
 
+from sqlhelpers.backends import Naming
 from sqlhelpers.exceptions import ConfigurationError, SqlhelpersError
 from sqlhelpers_diagram import draw, drawing
 
@@ -305,6 +306,20 @@ def test_two_tables_of_one_name():
         apps[app] = [parent, Table("c", metadata, Column("p_id", ForeignKey("p.id"), primary_key=True))]
 
     assert [(each[0], each[2]) for each in mermaid.diagram(draw(apps)).relations] == [("p", "c"), ("p_2", "c_2")]
+
+
+def test_a_key_that_names_the_default_schema_refers_to_the_table_without_it():
+    """Where it is told which names mean the same table."""
+    parent = Table("p", MetaData(), Column("id", Integer, primary_key=True))
+    child = Table("c", MetaData(), Column("p_id", ForeignKey("public.p.id"), primary_key=True))
+    apps = {"one": [parent], "two": [child]}
+
+    apart, together = (
+        mermaid.diagram(draw(apps, namings=namings)) for namings in (None, dict.fromkeys(apps, Naming("public")))
+    )
+
+    assert len(apart.entities) == 3
+    assert [(each[0], each[2]) for each in together.relations] == [("p", "c")]
 
 
 # Names

@@ -561,6 +561,15 @@ def test_what_squawk_says_of_begin_or_of_a_new_table_is_left_out(shop, monkeypat
     assert finding.safer == "see https://squawkhq.com/docs/new-rule"
 
 
+def test_a_new_table_is_new_with_and_without_its_schema(shop, monkeypatch, tmp_path):
+    """Also where the revision names its schema only once."""
+    body = 'op.create_table("t", sa.Column("x", sa.Integer), schema="public")\nop.create_table_comment("t", "new")'
+    said = {"file": "0.sql", "line": 5, "rule_name": "new-rule", "message": "bad", "help": None}
+    fake_squawk(monkeypatch, tmp_path, json.dumps([said | {"line": line} for line in range(12)]))
+
+    assert [each.rule for each in lint_body(shop, body)] == []
+
+
 def test_a_squawk_that_says_nothing_has_failed(monkeypatch, tmp_path):
     """Its exit status is told where it gave no reason."""
     fake_squawk(monkeypatch, tmp_path, "")

@@ -12,10 +12,11 @@ from alembic.autogenerate import RevisionContext
 from alembic.operations.ops import AddColumnOp, CreateTableOp, DropColumnOp, DropIndexOp, DropTableOp, ModifyTableOps
 from alembic.runtime.environment import EnvironmentContext
 
+from sqlhelpers.backends import TableName, backend_of
 from sqlhelpers.migrations.authoring import enums
 from sqlhelpers.migrations.authoring.enums import TypeNames
 from sqlhelpers.migrations.revisions import alembic_config
-from sqlhelpers.migrations.state import primary_keys, settle_defaults
+from sqlhelpers.migrations.state import comparison_options, primary_keys, settle_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy.engine import Connection
 
+    from sqlhelpers.backends import Naming
     from sqlhelpers.migrations.state import History
 
-    #: A table by its schema, None for that of the connection, and its name.
-    TableName = tuple[str | None, str]
 
-
-def tidy(script: MigrationScript) -> None:
-    """Order what Alembic proposes.
+def tidy(script: MigrationScript, naming: Naming) -> None:
+    """Order what Alembic proposes; the ``naming`` says which names mean the same table.
 
     Tables are dropped last, when nothing refers to them any more, and each before those that it refers to. Their
     indexes go with them: MariaDB does not drop an index alone that a foreign key needs.
@@ -43,10 +42,10 @@ def tidy(script: MigrationScript) -> None:
         if isinstance(op, ModifyTableOps):
             op.ops[:] = _with_columns_sorted(op.ops)
     drops = [op for op in ops if isinstance(op, DropTableOp)]
-    ops[:] = [*(op for op in ops if not isinstance(op, DropTableOp)), *_children_first(drops)]
+    ops[:] = [*(op for op in ops if not isinstance(op, DropTableOp)), *_children_first(drops, naming)]
     script.upgrade_ops.reverse_into(script.downgrade_ops)
     for container in (script.upgrade_ops, script.downgrade_ops):
-        container.ops[:] = list(_without_indexes_of_dropped(container.ops))
+        container.ops[:] = list(_without_indexes_of_dropped(container.ops, naming))
 
 
 def _with_columns_sorted(ops: list[Any]) -> Iterable[Any]:
@@ -55,14 +54,13 @@ def _with_columns_sorted(ops: list[Any]) -> Iterable[Any]:
     return chain(kept, sorted((op for op in ops if isinstance(op, DropColumnOp)), key=lambda op: op.column_name))
 
 
-def _children_first(drops: list[Any]) -> list[Any]:
-    by_name = {_name(op): op for op in sorted(drops, key=lambda op: str(_name(op)))}
+def _children_first(drops: list[Any], naming: Naming) -> list[Any]:
+    by_name = {_name(op, naming): op for op in sorted(drops, key=lambda op: str(_name(op, naming)))}
     sorter: TopologicalSorter[Any] = TopologicalSorter()
     for name, op in by_name.items():
         sorter.add(name)
         for key in op.to_table().foreign_keys:
-            schema, _, table = key.target_fullname.rpartition(".")[0].rpartition(".")
-            parent = (schema or None, table)
+            parent = naming.normalised(TableName.parsed(key.target_fullname.rpartition(".")[0]))
             if parent in by_name and parent != name:
                 sorter.add(parent, name)
     try:
@@ -71,14 +69,14 @@ def _children_first(drops: list[Any]) -> list[Any]:
         return [*by_name.values()]
 
 
-def _name(op: Any) -> tuple[str | None, str]:
-    return op.schema, str(op.table_name)
+def _name(op: Any, naming: Naming) -> TableName:
+    return naming.normalised(TableName(op.schema, str(op.table_name)))
 
 
-def _without_indexes_of_dropped(ops: list[Any]) -> Iterator[Any]:
-    dropped = {_name(op) for op in ops if isinstance(op, DropTableOp)}
+def _without_indexes_of_dropped(ops: list[Any], naming: Naming) -> Iterator[Any]:
+    dropped = {_name(op, naming) for op in ops if isinstance(op, DropTableOp)}
     for op in ops:
-        is_of_dropped = isinstance(op, ModifyTableOps) and _name(op) in dropped
+        is_of_dropped = isinstance(op, ModifyTableOps) and _name(op, naming) in dropped
         if not is_of_dropped or not all(isinstance(each, DropIndexOp) for each in op.ops):
             yield op
 
@@ -113,34 +111,23 @@ def autogenerate_options(
         droppable: tables that no model defines, and that the app's own revisions have made.
         blind: see no table at all, as if the database was empty.
     """
-    default = connection.dialect.default_schema_name
-    owned = {_without_default(table.schema, table.name, default) for table in history.tables}
-    seen = set() if blind else owned | set(droppable)
-    schemas = {schema for schema, _ in owned | set(droppable)}
+    naming = backend_of(connection).naming(connection)
+    known = {*map(naming.of, history.tables), *droppable}
+    schemas = {name.schema for name in known}
 
     def is_included_name(name: str | None, kind: str, parents: Any) -> bool:
         if kind == "schema":
-            return name in schemas
-        table = name if kind == "table" else parents.get("table_name")
-        return (parents.get("schema_name"), table) in seen
-
-    def is_included(schema_object: Any, _: str | None, kind: str, *__: object) -> bool:
-        table = schema_object if kind == "table" else schema_object.table
-        return _without_default(table.schema, table.name, default) in owned | set(droppable)
+            return naming.schema(name) in schemas
+        table = TableName(parents.get("schema_name"), str(name if kind == "table" else parents.get("table_name")))
+        return not blind and naming.normalised(table) in known
 
     return {
-        **history.options(),
+        **comparison_options(connection, history, droppable),
         "include_name": is_included_name,
-        "include_object": is_included,
-        "include_schemas": any(schemas),
         "render_as_batch": True,
         "render_item": TypeNames(),
         "dont_mutate": True,  # comparing makes no version table
     }
-
-
-def _without_default(schema: str | None, name: str, default: str | None) -> TableName:
-    return (None if schema == default else schema, str(name))
 
 
 def propose(
@@ -192,11 +179,12 @@ def adjusted(
 
     The ``options`` are those of ``autogenerate_options``; ``notes`` takes what the author should know.
     """
+    naming = backend_of(connection).naming(connection)
 
     def adjust(_: object, __: object, scripts: list[MigrationScript]) -> None:
         for script in scripts:
             _leave_alone(script, options["include_object"])
-            tidy(script)
+            tidy(script, naming)
             notes.extend(enums.tend(connection, history, script, options["render_item"].existing))
             notes.extend(_doubts(script))
 

@@ -17,7 +17,7 @@ from alembic.operations.ops import (
 )
 from sqlalchemy import Column, Enum, TypeDecorator, inspect
 
-from sqlhelpers.backends import PostgreSQL, backend_of, built_in
+from sqlhelpers.backends import PostgreSQL, TableName, backend_of, built_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from alembic.operations.ops import MigrationScript
     from sqlalchemy.engine import Connection
 
+    from sqlhelpers.backends import Naming
     from sqlhelpers.migrations.state import History
 
     _Key = tuple[str | None, str]  # schema and name
@@ -143,7 +144,7 @@ def _text(label: str) -> str:
 class _Place(NamedTuple):
     """A column of a table, and its type."""
 
-    table: str
+    table: TableName
     column: str
     type: Any
 
@@ -160,15 +161,16 @@ def tend(connection: Connection, history: History, script: MigrationScript, exis
     """
     assert script.upgrade_ops is not None
     assert script.downgrade_ops is not None
-    used = [_Place(table.fullname, each.name, each.type) for table in history.tables for each in table.columns]
-    has_enum_types = backend_of(connection).has_enum_types
-    added, created, dropped = _changes(script.upgrade_ops.ops, alters=has_enum_types)
+    backend = backend_of(connection)
+    naming, has_enum_types = backend.naming(connection), backend.has_enum_types
+    used = [_Place(naming.of(table), each.name, each.type) for table in history.tables for each in table.columns]
+    added, created, dropped = _changes(script.upgrade_ops.ops, naming, alters=has_enum_types)
     coming = {each[:2] for each in (*added, *created)}
     settled = {each.key for each in used if each[:2] not in coming}
     by_tables = _types(created, settled)
     by_columns = _types(added, settled | by_tables.keys())
     gone = _types(dropped, {each.key for each in used}) if has_enum_types else {}
-    remade_by_tables = _types(_changes(script.downgrade_ops.ops, alters=False)[1], set())
+    remade_by_tables = _types(_changes(script.downgrade_ops.ops, naming, alters=False)[1], set())
     existing.update(_types((*used, *dropped), {*by_tables, *by_columns, *gone}))
     upgrade, downgrade = script.upgrade_ops.ops, script.downgrade_ops.ops
     upgrade[:0] = [_TypeOp(type_, makes=True) for type_ in by_columns.values()]
@@ -182,18 +184,21 @@ def _types(places: Iterable[_Place], known: Collection[_Key | None]) -> dict[_Ke
     return {each.key: each.type for each in places if each.key is not None and each.key not in known}
 
 
-def _changes(operations: Iterable[Any], *, alters: bool) -> tuple[list[_Place], list[_Place], list[_Place]]:
+def _changes(
+    operations: Iterable[Any], naming: Naming, *, alters: bool
+) -> tuple[list[_Place], list[_Place], list[_Place]]:
     """Return the columns that come to tables that are there, those of new tables, and those that go.
 
     Args:
         operations: what is done.
+        naming: which names mean the same table.
         alters: whether a column that gets another type counts: only PostgreSQL tells which enumeration it had.
     """
     added: list[_Place] = []
     created: list[_Place] = []
     dropped: list[_Place] = []
     for op in flat(operations):
-        table = f"{op.schema}.{op.table_name}" if getattr(op, "schema", None) else getattr(op, "table_name", "")
+        table = naming.normalised(TableName(getattr(op, "schema", None), getattr(op, "table_name", "")))
         if isinstance(op, AddColumnOp):
             added.append(_Place(table, op.column.name, op.column.type))
         elif isinstance(op, AlterColumnOp) and op.modify_type is not None and alters:

@@ -13,11 +13,11 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from sqlhelpers import urls
-from sqlhelpers.backends import backend_of
+from sqlhelpers.backends import TableName, backend_of
 from sqlhelpers.exceptions import DatabaseFailure, Refused, SqlhelpersError
 from sqlhelpers.migrations import create_schemas
 from sqlhelpers.migrations.running import create_tables, upgrade
-from sqlhelpers.migrations.state import ALEMBICS_OWN, JOURNAL, read_journal
+from sqlhelpers.migrations.state import ALEMBICS_OWN, JOURNAL, ExistingTables, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from sqlhelpers.config import DatabaseSettings
     from sqlhelpers.migrations.running import Run
     from sqlhelpers.migrations.state import History
-
-    TableName = tuple[str | None, str]
 
 
 class AuthorsDatabase(Protocol):
@@ -128,12 +126,12 @@ def without_defined(history: History, tables: Iterable[TableName]) -> tuple[froz
     A model that is in no model module, and so was not imported, must not cost its table.
     """
     dropped, notes = set(tables), []
-    for schema, name in sorted(tables, key=str):
-        file = _defining_file(history.package, name)
+    for table in sorted(tables, key=str):
+        file = _defining_file(history.package, table.name)
         if file is not None:
-            dropped.discard((schema, name))
+            dropped.discard(table)
             notes.append(
-                f"{name}: left alone: {file} seems to define it, and is no model module of app {history.app!r} "
+                f"{table.name}: left alone: {file} seems to define it, and is no model module of app {history.app!r} "
                 f"(`models` under [tool.sqlhelpers.apps.{history.app}] names them)"
             )
     return frozenset(dropped), tuple(notes)
@@ -142,7 +140,8 @@ def without_defined(history: History, tables: Iterable[TableName]) -> tuple[froz
 def _defining_file(package: str | None, name: str) -> Path | None:
     quoted = rf"[\"']{re.escape(name)}[\"']"
     of_sqlmodel = rf"(?i:class\s+{re.escape(name)}\([^)]*\btable\s*=\s*True)"
-    pattern = re.compile(rf"__tablename__\b[^\n=]*=\s*{quoted}|\bTable\(\s*{quoted}|{of_sqlmodel}")
+    defining = rf"__tablename__\b[^\n=]*=\s*(?i:{quoted})|\bTable\(\s*(?i:{quoted})|{of_sqlmodel}"
+    pattern = re.compile(defining)
     folders = getattr(sys.modules.get(package or ""), "__path__", ())
     files = (file for folder in folders for file in sorted(Path(folder).rglob("*.py")) if "versions" not in file.parts)
     return next((file for file in files if pattern.search(file.read_text("utf-8", errors="replace"))), None)
@@ -150,31 +149,27 @@ def _defining_file(package: str | None, name: str) -> Path | None:
 
 def _unowned(connection: Connection, histories: Iterable[History]) -> set[TableName]:
     """Return the tables that no installed app defines, and that hold no position and no journal."""
-    inspector, default = inspect(connection), connection.dialect.default_schema_name
-    owned = {(table.schema, table.name) for history in histories for table in history.tables}
-    owned |= {(history.version_table_schema, history.version_table) for history in histories}
-    known = {(None if schema == default else schema, name) for schema, name in owned}
-    schemas = {None, *(schema for schema, _ in known)} & {None, *inspector.get_schema_names()}
-    return {
-        (schema, name)
-        for schema in schemas
-        for name in inspector.get_table_names(schema)
-        if (schema, name) not in known and name != JOURNAL and not name.startswith(ALEMBICS_OWN)
-    }
+    existing, there = ExistingTables(connection), inspect(connection).get_schema_names()
+    naming = existing.naming
+    known = {naming.of(table) for history in histories for table in history.tables}
+    known |= {naming.normalised(history.position) for history in histories}
+    schemas = {None, *(name.schema for name in known)} & {None, *map(naming.schema, there)}
+    found = {naming.normalised(name) for schema in schemas for name in existing.names(schema)}
+    return {name for name in found - known if name.name != JOURNAL and not name.name.startswith(ALEMBICS_OWN)}
 
 
 def _told(connection: Connection, database: AuthorsDatabase, tables: Iterable[TableName]) -> Iterator[str]:
     """Yield a line for each app that is not installed, and one for the tables of nobody."""
     histories = database.histories_for_authors()
     installed = {history.app for history in histories}
-    places = {None, *(history.version_table_schema for history in histories)}
+    naming = backend_of(connection).naming(connection)
+    places = {None, *(naming.schema(history.version_table_schema) for history in histories)}
     entries = (entry for place in places for entry in read_journal(connection, place))
-    owners = {name: entry.app for entry in entries for name in entry.tables}
+    owners = {naming.normalised(TableName.parsed(name)): entry.app for entry in entries for name in entry.tables}
     by_owner: dict[str | None, list[str]] = {}
-    for schema, name in sorted(tables, key=str):
-        full = f"{schema}.{name}" if schema else name
-        owner = owners.get(full)
-        by_owner.setdefault(owner if owner not in installed else None, []).append(full)
+    for name in sorted(tables, key=str):
+        owner = owners.get(name)
+        by_owner.setdefault(owner if owner not in installed else None, []).append(str(name))
     for owner, names in by_owner.items():
         whose = f"of app {owner!r}, which is not installed" if owner else "of no installed app"
         yield f"{', '.join(names)} {whose}"

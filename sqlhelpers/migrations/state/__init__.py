@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlhelpers.faces import lazily
 
 if TYPE_CHECKING:
+    from sqlhelpers.migrations.state.compare import comparison_options as comparison_options
     from sqlhelpers.migrations.state.compare import differences as differences
     from sqlhelpers.migrations.state.compare import primary_keys as primary_keys
     from sqlhelpers.migrations.state.compare import settle_defaults as settle_defaults
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlhelpers.migrations.state.history import read_app as read_app
     from sqlhelpers.migrations.state.history import read_status as read_status
     from sqlhelpers.migrations.state.history import refuse_doubtful as refuse_doubtful
+    from sqlhelpers.migrations.state.history import refuse_shared as refuse_shared
     from sqlhelpers.migrations.state.history import single_revision as single_revision
     from sqlhelpers.migrations.state.history import version_rows as version_rows
     from sqlhelpers.migrations.state.history import version_table_of as version_table_of
@@ -41,6 +43,7 @@ __all__ = [
     "History",
     "Journal",
     "apps_of_version_tables",
+    "comparison_options",
     "current_revisions",
     "differences",
     "heads",
@@ -53,6 +56,7 @@ __all__ = [
     "read_journal",
     "read_status",
     "refuse_doubtful",
+    "refuse_shared",
     "settle_defaults",
     "shape",
     "shape_differences",
@@ -66,7 +70,14 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "compare": ("differences", "primary_keys", "settle_defaults", "shape", "shape_differences"),
+        "compare": (
+            "comparison_options",
+            "differences",
+            "primary_keys",
+            "settle_defaults",
+            "shape",
+            "shape_differences",
+        ),
         "describe": ("heads", "named", "newest_first", "position", "text_of", "traces"),
         "history": (
             "ALEMBICS_OWN",
@@ -78,6 +89,7 @@ __getattr__ = lazily(
             "read_app",
             "read_status",
             "refuse_doubtful",
+            "refuse_shared",
             "single_revision",
             "version_rows",
             "version_table_of",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Table, inspect
+from sqlalchemy import Column, MetaData, Table, inspect
+from sqlalchemy.exc import NoReferencedTableError
 
-from sqlhelpers.backends import built_in
+from sqlhelpers.backends import TableName, backend_of, built_in
+from sqlhelpers.migrations.state.history import ExistingTables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy.engine import Connection
     from sqlalchemy.engine.reflection import Inspector
 
+    from sqlhelpers.backends import Naming
     from sqlhelpers.migrations.state.history import History
 
 
@@ -30,10 +34,64 @@ def differences(connection: Connection, history: History) -> tuple[str, ...]:
 
     if not history.tables:
         return ()
-    context = MigrationContext.configure(connection, opts=history.options())
+    options = comparison_options(connection, history)
+    context = MigrationContext.configure(connection, opts=options)
     settle_defaults(context)
-    found = compare_metadata(context, list(history.metadatas))  # type: ignore[arg-type]  # several are taken as well
+    found = compare_metadata(context, options["target_metadata"])
     return (*(line for difference in found for line in _worded(difference)), *primary_keys(connection, history))
+
+
+def comparison_options(connection: Connection, history: History, others: Collection[TableName] = ()) -> dict[str, Any]:
+    """Return the options by which Alembic compares a history's tables in a database with its models.
+
+    Args:
+        connection: a connection to the database.
+        history: the app.
+        others: more tables to look at, by their one names.
+    """
+    naming = backend_of(connection).naming(connection)
+    seen = {*map(naming.of, history.tables), *others}
+
+    def is_seen(schema_object: Any, _: str | None, kind: str, *__: object) -> bool:
+        return naming.of(schema_object if kind == "table" else schema_object.table) in seen
+
+    found = _as_called(connection, history)
+    return {
+        **history.options(),
+        "target_metadata": found[0] if len(found) == 1 else found,
+        "include_object": is_seen,
+        "include_schemas": any(name.schema for name in seen),
+    }
+
+
+def _as_called(connection: Connection, history: History) -> list[MetaData]:
+    """Return the models' metadata; copies of those whose tables the database calls by names in another case.
+
+    Alembic takes such a table for two: one that is missing, and one to be dropped.
+    """
+    existing, found = ExistingTables(connection), []
+    for metadata in history.metadatas:
+        names = {
+            key: existing.called(TableName.of(table)) or TableName(existing.schema_called(table.schema), table.name)
+            for key, table in metadata.tables.items()
+        }
+        is_same = all(TableName.of(metadata.tables[key]) == name for key, name in names.items())
+        found.append(metadata if is_same else _renamed(metadata, names))
+    return found
+
+
+def _renamed(metadata: MetaData, names: Mapping[str, TableName]) -> MetaData:
+    copy = MetaData(naming_convention=metadata.naming_convention)
+    copies = {key: table.to_metadata(copy) for key, table in metadata.tables.items()}
+    for key in (each for table in copies.values() for each in table.foreign_keys):
+        with suppress(NoReferencedTableError):
+            _ = key.column  # SQLAlchemy remembers it, and would not find it by another name
+    for name, table in copies.items():
+        copy.remove(table)
+        table.schema, table.name = names[name]
+        table.fullname = str(names[name])
+        copy._add_table(table.name, table.schema, table)  # no public way gives a table another name
+    return copy
 
 
 def settle_defaults(context: MigrationContext) -> None:
@@ -63,10 +121,11 @@ _LITERAL = re.compile(r"'((?:[^'\\]|''|\\.)*)'(?:::.*)?$", re.DOTALL)
 
 def primary_keys(connection: Connection, history: History) -> Iterator[str]:
     """Yield how primary keys differ, which Alembic does not compare."""
-    inspector = inspect(connection)
+    inspector, existing = inspect(connection), ExistingTables(connection)
     for table in history.tables:
-        if inspector.has_table(table.name, table.schema):
-            found = inspector.get_pk_constraint(table.name, table.schema)["constrained_columns"]
+        called = existing.reflectable(table)
+        if called:
+            found = inspector.get_pk_constraint(called.name, called.schema)["constrained_columns"]
             wanted = [column.name for column in table.primary_key]
             if set(found) != set(wanted):
                 shown = ", ".join(found) or "missing"
@@ -110,13 +169,13 @@ def _shown(value: Any) -> str:
 
 def shape(connection: Connection, tables: Iterable[Table]) -> dict[str, str]:
     """Return what those of the tables that are there look like, part by part, to be compared on the same server."""
-    inspector = inspect(connection)
-    there = (table for table in tables if inspector.has_table(table.name, table.schema))
-    return {part: look for table in there for part, look in _parts(inspector, table)}
+    inspector, existing = inspect(connection), ExistingTables(connection)
+    there = [(table.fullname, called) for table in tables if (called := existing.reflectable(table))]
+    return {part: look for name, called in there for part, look in _parts(inspector, name, called, existing.naming)}
 
 
-def _parts(inspector: Inspector, table: Table) -> Iterator[tuple[str, str]]:
-    name, where = table.fullname, (table.name, table.schema)
+def _parts(inspector: Inspector, name: str, called: TableName, naming: Naming) -> Iterator[tuple[str, str]]:
+    where = (called.name, called.schema)
     yield f"table {name}", "there"
     for column in inspector.get_columns(*where):
         default = f" default {column['default']}" if column.get("default") is not None else ""
@@ -126,7 +185,8 @@ def _parts(inspector: Inspector, table: Table) -> Iterator[tuple[str, str]]:
         )
     yield f"primary key of {name}", _listed(inspector.get_pk_constraint(*where)["constrained_columns"])
     for key in inspector.get_foreign_keys(*where):
-        to = f"{key['referred_table']} {_listed(key['referred_columns'])} {key.get('options') or ''}".strip()
+        parent = naming.normalised(TableName(key["referred_schema"], key["referred_table"]))
+        to = f"{parent} {_listed(key['referred_columns'])} {key.get('options') or ''}".strip()
         yield f"foreign key {_listed(key['constrained_columns'])} of {name}", f"{key['name']} to {to}"
     for unique in inspector.get_unique_constraints(*where):
         yield f"unique constraint {_listed(unique['column_names'])} of {name}", str(unique["name"])

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, MetaData, String, Table, inspect, select
 
-from sqlhelpers.backends import backend_of
+from sqlhelpers.backends import TableName, backend_of
 from sqlhelpers.exceptions import AppError, Refused, StateRefused
 from sqlhelpers.migrations.state.journal import JOURNAL, Journal
 from sqlhelpers.reports import AppReport, DatabaseReport, DatabaseStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy.engine import URL, Connection
 
+    from sqlhelpers.backends import Naming
     from sqlhelpers.config import Bootstrap
     from sqlhelpers.migrations.revisions import Revisions
     from sqlhelpers.reports import JournalEntry
@@ -27,34 +29,58 @@ class ExistingTables:
     """The tables that a database has when it is asked for the first time."""
 
     def __init__(self, connection: Connection) -> None:
+        self.naming = backend_of(connection).naming(connection)
         self._inspector = inspect(connection)
         self._hides_tables = backend_of(connection).hides_tables
-        self._by_schema: dict[str | None, frozenset[str]] = {}
+        self._tables: dict[str | None, dict[TableName, TableName]] = {}
+        self._views: dict[str | None, dict[TableName, TableName]] = {}
 
-    def names(self, schema: str | None = None) -> frozenset[str]:
-        """Return the names of the tables in a schema; None for the connection's."""
-        if schema not in self._by_schema:
-            self._by_schema[schema] = frozenset(self._inspector.get_table_names(schema))
-        return self._by_schema[schema]
+    def names(self, schema: str | None = None) -> Iterable[TableName]:
+        """Return the tables in a schema, None for the connection's, as the database calls them."""
+        return self._listed(self._tables, self._inspector.get_table_names, schema).values()
 
-    def has(self, name: str, schema: str | None = None) -> bool:
+    def _listed(
+        self,
+        known: dict[str | None, dict[TableName, TableName]],
+        names: Callable[[str | None], Iterable[str]],
+        schema: str | None,
+    ) -> dict[TableName, TableName]:
+        """Return what there is in a schema as it is called, by the one name of each."""
+        if schema not in known:
+            called = self.schema_called(schema)
+            found = (TableName(called, name) for name in names(called))
+            known[schema] = {self.naming.normalised(name): name for name in found}
+        return known[schema]
+
+    def schema_called(self, schema: str | None) -> str | None:
+        """Return how the database itself calls a schema, if it is there."""
+        if schema is None or schema == self.naming.folded(schema):
+            return schema
+        there = self._inspector.get_schema_names()
+        return next((name for name in there if self.naming.folded(name) == self.naming.folded(schema)), schema)
+
+    def called(self, name: TableName) -> TableName | None:
+        """Return how the database itself calls a table, in the schema that the name says; None if it is not there."""
+        listed = self._listed(self._tables, self._inspector.get_table_names, name.schema)
+        return listed.get(self.naming.normalised(name))
+
+    def has(self, name: TableName) -> bool:
         """Tell whether there is such a table."""
-        if name in self.names(schema):
+        if self.called(name):
             return True
         # MySQL leaves out what the role may not read, which is an error when it is asked for by name
-        is_near = self._hides_tables or any(each.lower() == name.lower() for each in self.names(schema))
-        return is_near and self._inspector.has_table(name, schema)  # the server knows whether that is the same name
+        return self._hides_tables and self._inspector.has_table(name.name, name.schema)
+
+    def reflectable(self, table: Table) -> TableName | None:
+        """Return how the database calls a model's table, or a view in its place; None if there is neither."""
+        name = TableName.of(table)
+        views = partial(self._listed, self._views, self._inspector.get_view_names)
+        found = self.called(name) or views(name.schema).get(self.naming.normalised(name))
+        return found or (name if self.has(name) else None)
 
     def taken(self, tables: Iterable[Table]) -> list[Table]:
         """Return those of the tables whose names are taken, by a table or by a view."""
-        views: dict[str | None, frozenset[str]] = {}
-        found = []
-        for table in tables:
-            if table.schema not in views:
-                views[table.schema] = frozenset(self._inspector.get_view_names(table.schema))
-            if self.has(table.name, table.schema) or table.name in views[table.schema]:
-                found.append(table)
-        return found
+        return [table for table in tables if self.reflectable(table)]
 
 
 #: The version table of an app that does not have one of its own.
@@ -82,6 +108,7 @@ class History:
         app: the app's name; None for a manager that was made without apps.
         package: the app's import package, if it has one.
         tables: the tables that the app owns.
+        modules: the module that defines each of them, as far as it is known.
         revisions: its revisions; None if it has no migrations.
         version_table: where the position is recorded.
         version_table_schema: the schema of that table; None for the connection's.
@@ -98,6 +125,7 @@ class History:
     app: str | None = None
     package: str | None = None
     tables: tuple[Table, ...] = field(default=(), repr=False)
+    modules: Mapping[Table, str] = field(default_factory=dict, repr=False)
     revisions: Revisions | None = field(default=None, repr=False)
     version_table: str = ALEMBICS_OWN
     version_table_schema: str | None = None
@@ -136,9 +164,14 @@ class History:
         return self.revisions.heads() if self.several_heads else (self.revisions.head(),)
 
     @property
+    def position(self) -> TableName:
+        """The name of the version table."""
+        return TableName(self.version_table_schema, self.version_table)
+
+    @property
     def journal(self) -> Journal:
         """The app's entries in the journal."""
-        return Journal(self.version_table_schema, self.app, [table.fullname for table in self.tables])
+        return Journal(self.version_table_schema, self.app, [str(TableName.of(table)) for table in self.tables])
 
     @property
     def metadatas(self) -> dict[MetaData, list[Table]]:
@@ -155,22 +188,42 @@ class History:
 
     def options(self) -> dict[str, Any]:
         """Return what Alembic's ``configure`` needs to know of this history."""
-        owned = {(table.schema, table.name) for table in self.tables}
-
-        def is_owned(schema_object: Any, _: str | None, kind: str, *__: object) -> bool:
-            table = schema_object if kind == "table" else schema_object.table
-            return (table.schema, table.name) in owned
-
         return {
             # a list hides the naming convention from op.create_table()
             "target_metadata": next(iter(self.metadatas)) if len(self.metadatas) == 1 else list(self.metadatas),
-            "include_object": is_owned,
             "version_table": self.version_table,
             "version_table_schema": self.version_table_schema,
             "compare_type": True,
             "compare_server_default": True,
-            "include_schemas": any(table.schema for table in self.tables),
         }
+
+
+def refuse_shared(naming: Naming, bind: str, histories: Sequence[History]) -> None:
+    """Raise if two apps of a database mean one table, whatever each calls it.
+
+    Args:
+        naming: which names mean the same table there.
+        bind: the name of the database.
+        histories: the apps.
+
+    Raises:
+        AppError: naming both apps.
+    """
+    if len(histories) < 2:  # noqa: PLR2004  # it takes two
+        return
+    from sqlhelpers.discovery import Claim, shared_tables  # which a manager without apps does not need
+
+    definitions = (
+        (naming.of(table), table.fullname, Claim(history.name, history.modules.get(table, "?"), bind))
+        for history in histories
+        for table in history.tables
+    )
+    for error in shared_tables(definitions):
+        raise error
+    places = [naming.normalised(history.position) for history in histories]
+    for history, place in zip(histories, places, strict=True):
+        if places.count(place) > 1:
+            raise AppError(f"two histories in database {bind!r} share the version table {history.version_table}")
 
 
 def current_revisions(
@@ -180,7 +233,7 @@ def current_revisions(
 ) -> tuple[str, ...]:
     """Return the revisions that a database is at, sorted; empty if none is recorded."""
     existing = existing or ExistingTables(connection)
-    if not existing.has(history.version_table, history.version_table_schema):
+    if not existing.has(history.position):
         return ()
     rows = version_rows(history.version_table, history.version_table_schema)
     return tuple(sorted(connection.scalars(select(rows.c.version_num))))
@@ -212,16 +265,19 @@ def read_status(connection: Connection, bind: str, url: str, histories: Sequence
         histories: the apps in the order in which they are synced.
 
     Raises:
+        AppError: two apps define one table of this database.
         MultipleHeads: an app's history has several heads.
         PermissionError: tables are hidden from the role that is connected.
     """
     names = {table.name for history in histories for table in history.tables}
     backend_of(connection).refuse_hidden_tables(connection, names | {history.version_table for history in histories})
     existing = ExistingTables(connection)
+    refuse_shared(existing.naming, bind, histories)
     reports = tuple(read_app(connection, history, existing) for history in histories)
-    known = {history.version_table for history in histories}
-    versions = apps_of_version_tables(existing.names())
-    orphaned_version_tables = tuple(name for name in versions if name not in known)
+    folded = existing.naming.folded
+    known = {folded(history.version_table) for history in histories}
+    versions = apps_of_version_tables(each.name for each in existing.names())
+    orphaned_version_tables = tuple(name for name in versions if folded(name) not in known)
     return DatabaseReport(bind=bind, url=url, apps=reports, orphaned_version_tables=orphaned_version_tables)
 
 
@@ -237,7 +293,8 @@ def read_app(connection: Connection, history: History, existing: ExistingTables 
         heads=heads,
         tables=len(history.tables),
     )
-    journal = history.journal if history.journaled and existing.has(JOURNAL, history.version_table_schema) else None
+    has_journal = history.journaled and existing.has(TableName(history.version_table_schema, JOURNAL))
+    journal = history.journal if has_journal else None
     entry = journal.interrupted(connection) if journal else None
     if entry is not None:
         return replace(blank, status=DatabaseStatus.INTERRUPTED, detail=_why_interrupted(history, entry))
