@@ -37,15 +37,16 @@ PUBLIC = {
     "sqlhelpers": {"SqlhelpersError"},
     "sqlhelpers.aio": {"DatabaseStatus", "SyncResult"},
     "sqlhelpers.cli": set(),
-    "sqlhelpers_doctor": set(),
     "sqlhelpers_asyncio": set(),
     "sqlhelpers_click": set(),
     "sqlhelpers_diagram": {"sqlhelpers_register_commands"},
+    "sqlhelpers_doctor": {"sqlhelpers_register_commands"},
     "sqlhelpers_fastapi": {"AsyncDatabaseManager", "SessionProvider", "SyncSessionProvider"},
     "sqlhelpers_flask": set(),
     "sqlhelpers_graph": {"sqlhelpers_register_commands"},
     "sqlhelpers_lint": set(),
     "sqlhelpers_pytest": set(),
+    "sqlhelpers_shell": {"sqlhelpers_register_commands"},
 }
 
 

@@ -101,9 +101,13 @@ class Database:
         except DriverNotInstalled:
             return self.url
 
-    @cached_property
+    @property
     def url(self) -> URL:
         """The URL, not yet resolved to a driver."""
+        return self._url
+
+    @cached_property
+    def _url(self) -> URL:
         return database_url(self.bind, self.settings, self.hooks)
 
     @property
