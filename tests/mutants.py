@@ -32,14 +32,17 @@ _ON_SQLITE = ("-k", "not postgres and not mariadb and not pgbouncer")
 
 #: What tells whether a module is broken: tests that take a few seconds together.
 TESTS = {
-    "urls": ("tests/test_urls.py", "tests/test_engines.py", "tests/test_settings.py"),
-    "queries": ("tests/test_queries.py", *_ON_SQLITE),
-    "revision_files": ("tests/test_revision_files.py", "tests/test_revisions.py"),
-    "revision_graph": ("tests/test_revisions.py", "tests/test_revision_files.py"),
-    "revisions": ("tests/test_revisions.py", "tests/test_revision_files.py"),
-    "migrations": ("tests/test_migrations.py", "tests/test_moving.py", "tests/integration/test_states.py", *_ON_SQLITE),
-    "locks": ("tests/test_locks.py",),
-    "server_locks": ("tests/test_locks.py", "-k", "not sqlite"),
+    "urls": ("tests/test_urls.py", "tests/engines", "tests/config"),
+    "queries/rows": ("tests/queries/test_queries.py", *_ON_SQLITE),
+    "migrations/revisions/files": ("tests/migrations/test_revision_files.py", "tests/migrations/test_revisions.py"),
+    "migrations/revisions/folder": ("tests/migrations/test_revision_files.py", "tests/migrations/test_revisions.py"),
+    "migrations/revisions/graph": ("tests/migrations/test_revisions.py", "tests/migrations/test_revision_files.py"),
+    "migrations/running/sync": (
+        *(f"tests/migrations/test_{name}.py" for name in ("migrations", "moving", "states")),
+        *_ON_SQLITE,
+    ),
+    "migrations/running/locks": ("tests/migrations/test_locks.py",),
+    "backends/locks": ("tests/migrations/test_locks.py", "-k", "not sqlite"),
 }
 
 _TRANSPARENT = {"cached_property", "contextmanager", "property"}  # they may stay outside of what mutmut puts in

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from measuring import Figure
 from querying import Book, library
@@ -80,7 +80,7 @@ def measure(url: str, rounds: int) -> Iterator[Figure]:
         session.commit()
     with ExitStack() as stack:
         output = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        path = f"{Path(__file__).parent}:{Path(__file__).parents[1]}"
+        path = f"{Path(__file__).parent}:{Path(__file__).parents[1]}/helpers"
         variables = {"BENCHMARKED": url, "PYTHONPATH": path}
         services = {
             name: stack.enter_context(

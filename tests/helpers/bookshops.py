@@ -16,7 +16,7 @@ from services import Service, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDER = Path(__file__).parents[1] / "examples" / "bookshop"
+FOLDER = Path(__file__).parents[2] / "examples" / "bookshop"
 
 
 @dataclass(frozen=True)

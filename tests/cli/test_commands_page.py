@@ -13,7 +13,7 @@ from projects import revision_text
 
 from sqlhelpers import cli
 
-PAGE = (Path(__file__).parents[1] / "docs" / "commands.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
 SECTIONS = {match[1]: match[2] for match in re.finditer(r"^### (\S+)\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)}
 CORE = {
     name: command
@@ -70,7 +70,7 @@ def test_every_command_is_described(name):
 
 def test_commands_of_plugins_are_mentioned():
     """With the page that describes them; all pages that are linked are there."""
-    docs = Path(__file__).parents[1] / "docs"
+    docs = Path(__file__).parents[2] / "docs"
     linked = set(re.findall(r"\]\(([^)#]+)", PAGE))
 
     assert {"migrations.md", "doctor.md", "shell.md", "drawing.md", "lint.md"} <= linked

@@ -13,7 +13,7 @@ import pytest
 from sqlhelpers import cli
 from sqlhelpers.discovery import hookspecs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODULES = sorted([*ROOT.glob("sqlhelpers/**/*.py"), *ROOT.glob("plugins/*/*.py")])
 TESTS = sorted(ROOT.glob("tests/**/test_*.py"))
 

@@ -15,7 +15,7 @@ from projects import Finished, run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _MEASURING = "COVERAGE_PROCESS_CONFIG"  # as coverage has it, for the processes that tests start
 
 
