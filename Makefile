@@ -12,11 +12,12 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11 python3.1
 	if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$each; break; fi; done)
 EXAMPLES := -e examples/countries -e examples/bookshop
 PORT ?= 8000
-PART := $(addprefix tests/,test_manager.py test_sessions.py test_settings.py test_command_line.py test_moving.py) \
+PART := $(addprefix tests/,managers/test_manager.py sessions config cli/test_command_line.py migrations/test_moving.py) \
 	$(addprefix tests/plugins/,test_asyncio.py test_click.py test_fastapi.py test_flask.py)
+SLOW := tests/faults tests/integration
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test coverage mutants bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
+.PHONY: help demo serve test faults coverage mutants bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
 
 help: ## show what there is to make
 	@echo 'make TARGET; each sets up what it needs in $(VENV). ARGS="-k name" goes to pytest. Begin with: make demo, make test'
@@ -41,7 +42,11 @@ serve: $(VENV)/.demo ## sync the bookshop's database, and serve its API until it
 
 test: $(VENV)/.dev ## run the tests, on SQLite and on throwaway PostgreSQL and MariaDB servers
 	@echo '== the tests; servers that are not installed are named in the summary'
-	@$(BIN)/python -m pytest -q -n 3 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 $(if $(findstring tests/,$(ARGS)),,$(addprefix --ignore ,$(SLOW))) $(ARGS)
+
+faults: $(VENV)/.dev ## the slow tests: many processes, kills, stalls, poolers, wheels in fresh environments, services
+	@echo '== faults, services and wheels'
+	@$(BIN)/python -m pytest -q -n 3 $(SLOW) $(ARGS)
 
 coverage: $(VENV)/.dev ## run the tests, and print the lines and branches that none of them takes; one is a failure
 	@echo '== the tests, measured together with the processes that they start'
@@ -90,10 +95,10 @@ minimum: $(VENV)/.dev ## the tests but the faults and services, at the lowest ve
 	@echo '== the lowest versions of direct dependencies'
 	@$(BIN)/uv venv -q --allow-existing build/minimum --python $(BIN)/python
 	@$(BIN)/uv pip install -q --python build/minimum/bin/python --resolution lowest-direct -e '.[all]' --group test $(EXAMPLES)
-	@build/minimum/bin/python -m pytest -q -n 3 -p no:cacheprovider --ignore tests/faults --ignore-glob='*/integration/test_[!s]*' $(ARGS)
+	@build/minimum/bin/python -m pytest -q -n 3 -p no:cacheprovider $(addprefix --ignore ,$(SLOW)) $(ARGS)
 
 pythons: $(VENV)/.dev ## the tests but faults and integration on the newest other Python, a part of them on those in between
-	@chosen='--ignore tests/faults --ignore tests/integration'; \
+	@chosen='$(addprefix --ignore ,$(SLOW))'; \
 	for version in 3.14 3.13 3.12 3.11; do \
 		python=; for each in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python; do \
 			if "$$each" -c '' 2>/dev/null; then python=$$each; break; fi; done; \
