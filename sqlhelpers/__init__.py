@@ -5,7 +5,7 @@ Public names are imported when they are first used, so that ``sqlhelpers --help`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -86,7 +86,7 @@ __all__ = [
     "upsert",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "backends": ("Backend", "is_sqlite"),

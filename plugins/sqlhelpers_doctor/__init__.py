@@ -5,7 +5,7 @@ It is a plugin, which is imported wherever a ``Runtime`` is: all that takes a wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers import hookimpl
 from sqlhelpers.faces import lazily
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosis", "diagnose", "diagnose_async", "exit_status", "sqlhelpers_register_commands"]
 
-__getattr__ = lazily(__name__, {"examination": ("Diagnosis", "diagnose", "diagnose_async", "exit_status")})
+__getattr__: Final = lazily(__name__, {"examination": ("Diagnosis", "diagnose", "diagnose_async", "exit_status")})
 
 
 @hookimpl

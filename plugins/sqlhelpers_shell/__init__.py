@@ -5,7 +5,7 @@ It is a plugin, which is imported wherever a ``Runtime`` is: all that takes a wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers import hookimpl
 from sqlhelpers.faces import lazily
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_shell", "sqlhelpers_register_commands"]
 
-__getattr__ = lazily(__name__, {"running": ("run_shell",)})
+__getattr__: Final = lazily(__name__, {"running": ("run_shell",)})
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -61,7 +61,7 @@ __all__ = [
     "suspect_pooler",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "base": ("Backend", "OPTION", "backend_of", "built_in", "meanings_of", "relative_to", "sqlite_file"),

@@ -245,7 +245,8 @@ class RevisionLimits:
     def __init__(self, connection: Connection, lock: float, statement: float, *, is_pooled: bool) -> None:
         self.connection = connection
         self.is_pooled = is_pooled
-        self._default = self.current = (lock, statement)
+        self._default: tuple[float, float] = (lock, statement)
+        self.current: tuple[float, float] = self._default
         self.begin()
         self._tell()
         connection.rollback()

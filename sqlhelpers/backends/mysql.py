@@ -46,16 +46,16 @@ _SAME = {"now": "current_timestamp", "true": "1", "false": "0"}
 class MySQL(Backend):
     """MySQL and MariaDB, whose DDL commits by itself."""
 
-    names = ("mysql", "mariadb")
-    drivers = Drivers(sync=("pymysql",), aio=("asyncmy", "aiomysql"))
+    names: ClassVar[tuple[str, ...]] = ("mysql", "mariadb")
+    drivers: ClassVar[Drivers] = Drivers(sync=("pymysql",), aio=("asyncmy", "aiomysql"))
     packages: ClassVar[Mapping[str, tuple[str, str | None]]] = {
         "pymysql": ("pymysql", "mysql"),
         "asyncmy": ("asyncmy", "mysql"),
         "aiomysql": ("aiomysql", "mysql"),
     }
     schemas_are_databases = True
-    hides_tables = True
-    has_if_not_exists = True
+    hides_tables: ClassVar[bool] = True
+    has_if_not_exists: ClassVar[bool] = True
     meanings: ClassVar[Mapping[Meaning, frozenset[str | int]]] = {
         Meaning.UNIQUE: frozenset((1062, 1169, 1586)),  # ER_DUP_ENTRY and two like it
         Meaning.UNAVAILABLE: frozenset((1040, 1053, 1203, 2002, 2003, 2006, 2013)),  # and what clients say

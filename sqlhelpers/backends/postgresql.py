@@ -52,15 +52,15 @@ _SEARCH_PATH = re.compile(r"""(?:-c\s*|--)search_path=(?:"([^"]+)"|([^\s,"]+))""
 class PostgreSQL(Backend):
     """PostgreSQL, and what speaks its protocol and has its catalogue."""
 
-    names = ("postgresql",)
-    drivers = Drivers(sync=("psycopg",), aio=("asyncpg", "psycopg"))
+    names: ClassVar[tuple[str, ...]] = ("postgresql",)
+    drivers: ClassVar[Drivers] = Drivers(sync=("psycopg",), aio=("asyncpg", "psycopg"))
     packages: ClassVar[Mapping[str, tuple[str, str | None]]] = {
         "psycopg": ("psycopg", "postgres"),
         "asyncpg": ("asyncpg", "postgres"),
     }
-    undoes_ddl = True
-    has_enum_types = True
-    has_if_not_exists = True
+    undoes_ddl: ClassVar[bool] = True
+    has_enum_types: ClassVar[bool] = True
+    has_if_not_exists: ClassVar[bool] = True
     meanings: ClassVar[Mapping[Meaning, frozenset[str | int]]] = {
         Meaning.UNIQUE: frozenset(("23505",)),
         # the server starts, stops, or has no slot left; connections, and resources

@@ -53,16 +53,16 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 class SQLite(Backend):
     """SQLite, in a file or in memory."""
 
-    names = ("sqlite",)
-    drivers = Drivers(sync=("pysqlite",), aio=("aiosqlite",))
+    names: ClassVar[tuple[str, ...]] = ("sqlite",)
+    drivers: ClassVar[Drivers] = Drivers(sync=("pysqlite",), aio=("aiosqlite",))
     packages: ClassVar[Mapping[str, tuple[str, str | None]]] = {
         "pysqlite": ("sqlite3", None),
         "aiosqlite": ("aiosqlite", "sqlite"),
     }
-    has_server = False
-    undoes_ddl = True
-    has_schemas = False
-    has_if_not_exists = True
+    has_server: ClassVar[bool] = False
+    undoes_ddl: ClassVar[bool] = True
+    has_schemas: ClassVar[bool] = False
+    has_if_not_exists: ClassVar[bool] = True
     meanings: ClassVar[Mapping[Meaning, frozenset[str | int]]] = {
         Meaning.UNIQUE: frozenset((1555, 2067, 2579)),  # SQLITE_CONSTRAINT_PRIMARYKEY, _UNIQUE and _ROWID
         Meaning.UNAVAILABLE: frozenset((5, 14)),  # SQLITE_BUSY and _CANTOPEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -43,7 +43,7 @@ __all__ = [
     "split",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "databases": ("AlembicSettings", "Bootstrap", "DatabaseSettings", "SQLAlchemySettings", "SecretUrl"),

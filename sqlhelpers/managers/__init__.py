@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncDatabaseManager", "Base", "BaseManager", "Database", "DatabaseManager", "exists_in_db", "perform"]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "aio": ("AsyncDatabaseManager", "Base", "perform"),

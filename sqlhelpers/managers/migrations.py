@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy.util import greenlet_spawn
 from sqlalchemy.util.concurrency import await_only, in_greenlet
@@ -459,24 +459,24 @@ class AsyncMigrations:
     def __init__(self, below: Migrations) -> None:
         self.below = below
 
-    get_report = awaited(Migrations.get_report)
-    get_current_revisions = awaited(Migrations.get_current_revisions)
-    get_positions = awaited(Migrations.get_positions)
-    get_traces = awaited(Migrations.get_traces)
-    journal = awaited(Migrations.journal)
-    check = awaited(Migrations.check)
-    get_heads = awaited(Migrations.get_heads)
-    get_history = awaited(Migrations.get_history)
-    get_revisions = awaited(Migrations.get_revisions)
-    sql = awaited(Migrations.sql)
-    sync = awaited(Migrations.sync)
-    create = awaited(Migrations.create)
-    upgrade = awaited(Migrations.upgrade)
-    downgrade = awaited(Migrations.downgrade)
-    stamp = awaited(Migrations.stamp)
-    adopt = awaited(Migrations.adopt)
-    repair = awaited(Migrations.repair)
-    drop = awaited(Migrations.drop)
-    retire = awaited(Migrations.retire)
-    revision = awaited(Migrations.revision)
-    merge = awaited(Migrations.merge)
+    get_report: Final = awaited(Migrations.get_report)
+    get_current_revisions: Final = awaited(Migrations.get_current_revisions)
+    get_positions: Final = awaited(Migrations.get_positions)
+    get_traces: Final = awaited(Migrations.get_traces)
+    journal: Final = awaited(Migrations.journal)
+    check: Final = awaited(Migrations.check)
+    get_heads: Final = awaited(Migrations.get_heads)
+    get_history: Final = awaited(Migrations.get_history)
+    get_revisions: Final = awaited(Migrations.get_revisions)
+    sql: Final = awaited(Migrations.sql)
+    sync: Final = awaited(Migrations.sync)
+    create: Final = awaited(Migrations.create)
+    upgrade: Final = awaited(Migrations.upgrade)
+    downgrade: Final = awaited(Migrations.downgrade)
+    stamp: Final = awaited(Migrations.stamp)
+    adopt: Final = awaited(Migrations.adopt)
+    repair: Final = awaited(Migrations.repair)
+    drop: Final = awaited(Migrations.drop)
+    retire: Final = awaited(Migrations.retire)
+    revision: Final = awaited(Migrations.revision)
+    merge: Final = awaited(Migrations.merge)

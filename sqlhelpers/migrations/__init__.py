@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -31,7 +31,7 @@ __all__ = [
     "stamp_position",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "check": ("PREFIX", "check_database", "compare_with_revision", "create_schemas", "scratch_database"),

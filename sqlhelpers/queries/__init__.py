@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -51,7 +51,7 @@ __all__ = [
     "upsert",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "models": ("AsyncModelQueries", "Base", "ModelQueries", "NAMING_CONVENTION"),

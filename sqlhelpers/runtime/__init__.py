@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -29,7 +29,7 @@ __all__ = [
     "write_revisions",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "authoring": ("make_folder", "revision_files", "target", "write_revisions"),

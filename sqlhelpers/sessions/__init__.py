@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionProvider", "SyncSessionProvider", "opened", "refuse_use", "session_for"]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "current": ("opened", "session_for"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -35,7 +35,7 @@ __all__ = [
     "refuse_installed",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "autogenerate": ("adjusted", "autogenerate_options"),

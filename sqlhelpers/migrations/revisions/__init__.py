@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -39,7 +39,7 @@ __all__ = [
     "words_of",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "alembic": ("ATTRIBUTE", "ENVIRONMENT", "alembic_config", "standalone_config"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlhelpers.faces import lazily
 
@@ -47,7 +47,7 @@ __all__ = [
     "work_offline",
 ]
 
-__getattr__ = lazily(
+__getattr__: Final = lazily(
     __name__,
     {
         "locks": ("alembic_alone", "holder_of", "only_run"),

@@ -29,7 +29,7 @@ class ExistingTables:
     """The tables that a database has when it is asked for the first time."""
 
     def __init__(self, connection: Connection) -> None:
-        self.naming = backend_of(connection).naming(connection)
+        self.naming: Naming = backend_of(connection).naming(connection)
         self._inspector = inspect(connection)
         self._hides_tables = backend_of(connection).hides_tables
         self._tables: dict[str | None, dict[TableName, TableName]] = {}
