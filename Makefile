@@ -17,7 +17,7 @@ PART := $(addprefix tests/,managers/test_manager.py sessions config cli/test_com
 SLOW := tests/faults tests/integration
 INPUTS := pyproject.toml constraints.txt $(wildcard examples/*/pyproject.toml)
 
-.PHONY: help demo serve test faults coverage mutants bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
+.PHONY: help demo serve test faults coverage house mutants bench check hooks lint types contracts docs docs-drawings docs-screens wheel minimum pythons constraints clean
 
 help: ## show what there is to make
 	@echo 'make TARGET; each sets up what it needs in $(VENV). ARGS="-k name" goes to pytest. Begin with: make demo, make test'
@@ -56,6 +56,9 @@ coverage: $(VENV)/.dev ## run the tests, and print the lines and branches that n
 
 bench: $(VENV)/.dev ## what all costs beside plain Alembic and SQLAlchemy, in a table and build/bench.json (FULL=1: all rounds)
 	@$(BIN)/python tests/benchmarks/everything.py $(if $(FULL),full)
+
+house: $(VENV)/.dev ## count the lines of each room, and how often work goes from one module to another
+	@$(BIN)/python tests/benchmarks/house.py $(ARGS)
 
 mutants: $(VENV)/.dev ## break core modules in small ways, and name what no test notices (MODULES="urls locks"; else all, an hour)
 	@$(INSTALL) --group mutants

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sqlhelpers.runtime.authoring import make_folder as make_folder
     from sqlhelpers.runtime.authoring import revision_files as revision_files
     from sqlhelpers.runtime.authoring import target as target
+    from sqlhelpers.runtime.authoring import targets as targets
     from sqlhelpers.runtime.authoring import write_revisions as write_revisions
     from sqlhelpers.runtime.readiness import summary as summary
     from sqlhelpers.runtime.runtime import Runtime as Runtime
@@ -26,13 +27,14 @@ __all__ = [
     "select_app",
     "summary",
     "target",
+    "targets",
     "write_revisions",
 ]
 
 __getattr__: Final = lazily(
     __name__,
     {
-        "authoring": ("make_folder", "revision_files", "target", "write_revisions"),
+        "authoring": ("make_folder", "revision_files", "target", "targets", "write_revisions"),
         "readiness": ("summary",),
         "runtime": ("Runtime",),
         "selection": ("Selection", "select", "select_app"),
