@@ -20,7 +20,9 @@ def lazily(room: str, modules: Mapping[str, Iterable[str]]) -> Callable[[str], A
 
     def get(name: str) -> Any:
         if name in homes:
-            return getattr(import_module(f"{room}.{homes[name]}"), name)
+            found = getattr(import_module(f"{room}.{homes[name]}"), name)
+            setattr(import_module(room), name, found)  # the next time, nobody asks here
+            return found
         raise AttributeError(f"module {room!r} has no attribute {name!r}")
 
     return get
