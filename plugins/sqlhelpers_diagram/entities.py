@@ -208,7 +208,7 @@ class _Owners:
         wanted = self._naming(app).normalised(TableName.parsed(name))
         for each in (app, *self.tables):
             for table in self.tables[each]:
-                if self._naming(each).of(table) == wanted:
+                if table.fullname == name or self._naming(each).of(table) == wanted:  # a name may have a dot
                     return (each, table.fullname), columns
         return (None, name), columns
 

@@ -314,8 +314,11 @@ def test_a_run_of_alembic_waits_for_a_run_of_ours(project, children, tmp_path):
 
 async def test_the_configuration_of_a_manager_is_all_that_alembic_needs(tmp_path):
     """No `env.py`, no settings: its commands run on the manager's own engine, in a running event loop too."""
-    from test_authoring import Base
 
+    class Base(DeclarativeBase):
+        metadata = MetaData()
+
+    Table("user_account", Base.metadata, Column("id", Integer, primary_key=True), Column("name", String(50)))
     (tmp_path / "versions").mkdir()
     with DatabaseManager("sqlite:///:memory:", tmp_path, base_model=Base) as manager:
         written = alembic_command.revision(manager.alembic_cfg, "first", autogenerate=True, rev_id="r1")

@@ -84,8 +84,9 @@ class Project:
     def forget(self) -> None:
         """Let modules that were imported from here be imported anew."""
         for name, module in list(sys.modules.items()):
-            places = [getattr(module, "__file__", None) or "/", *getattr(module, "__path__", ())]  # some have no file
-            if any(Path(place).is_relative_to(self.folder) for place in places):
+            file = getattr(module, "__file__", None)
+            places = [file] if file else [*getattr(module, "__path__", ())]  # of a namespace, which others share
+            if places and all(Path(place).is_relative_to(self.folder) for place in places):
                 del sys.modules[name]
         importlib.invalidate_caches()
 

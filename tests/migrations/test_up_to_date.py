@@ -49,7 +49,7 @@ def test_a_second_run_takes_no_lock(url, kind, locks):
     assert found.result is SyncResult.ALREADY_UP_TO_DATE
     with runtime(url) as made:
         histories = made.database().checked_histories()
-        assert made.manager().migrations.change(sync_database, histories) == found
+        assert made.database().change(made.manager().engine, None, sync_database, histories) == found
 
 
 @pytest.mark.parametrize("hook", ["before_sync", "after_sync"])
