@@ -17,7 +17,8 @@ from authors import BOOK, SHOP
 from databases import execute, rows, runtime, sync, tables
 from processes import until
 from projects import revision_text, run
-from sqlalchemy import create_engine
+from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine
+from sqlalchemy.orm import DeclarativeBase
 
 from sqlhelpers import Backend
 from sqlhelpers.aio import AsyncDatabaseManager
