@@ -47,13 +47,16 @@ class Caller:
         self.manager: Any = runtime.async_manager() if is_async else runtime.manager()
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the manager."""
+        """Call a method of the manager, or of its migrations."""
         if self._runner is None:
-            return getattr(self.manager, method)(*arguments)
+            return self._method(method)(*arguments)
         return self._runner.run(self._call(method, *arguments))
 
     async def _call(self, method: str, *arguments: Any) -> Any:
-        return await getattr(self.manager, method)(*arguments)
+        return await self._method(method)(*arguments)
+
+    def _method(self, name: str) -> Any:
+        return getattr(self.manager if hasattr(self.manager, name) else self.manager.migrations, name)
 
     def run(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
         """Run a coroutine function that is given the manager, the async one."""
