@@ -797,7 +797,8 @@ def test_a_runtime_of_ones_own_can_be_examined():
 def test_plugins_add_what_they_find(project, command, monkeypatch):
     """In the same words as ours; one that raises is named, and does not keep the others from being heard."""
     monkeypatch.setenv("DATABASE_URL", "sqlite:///x.db")
-    sqlite3.connect("x.db").executescript("CREATE TABLE t (id integer)")
+    with closing(sqlite3.connect("x.db")) as connection:
+        connection.execute("CREATE TABLE t (id integer)")
     hook = "from sqlhelpers import hookimpl\nfrom sqlhelpers.reports import Diagnosis\n\n\n@hookimpl\n"
     found = 'Diagnosis(subject="disk", level="warning", text="full soon", advice="clear it", exit_status=1)'
     project.write_distribution("finds", f"{hook}def sqlhelpers_examine(bind):\n    return [{found}]\n")
